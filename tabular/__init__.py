@@ -1,0 +1,1 @@
+"""The framework-free core: contracts, features, models, bundles, gates. Never imports zenml."""

@@ -1,0 +1,388 @@
+"""The contract: what each column of a problem holds, and how raw values become model input.
+
+The same code reads a CSV of a million rows, a training frame and one JSON record, so that training
+and serving cannot disagree. Needs numpy and pydantic only: the serving image has nothing else.
+
+Raw values -> `parse_columns` -> typed columns -> `features.derive` -> `encode` -> float32 matrix.
+
+Typed columns, one numpy array of n values each:
+    number    float32, NaN where missing
+    time      float32, minutes since midnight in [0, 1440), NaN where missing
+    date      float64, days since 1970-01-01, NaN where missing
+    category  object of str, "" where missing
+    id        object of str, never a feature
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tabular.errors import DataError, did_you_mean, listed
+
+Array = npt.NDArray[Any]
+Matrix = npt.NDArray[np.float32]
+Columns = dict[str, Array]
+
+MISSING = ""
+MINUTES_PER_DAY = 1440
+SECONDS_PER_DAY = 86_400
+MAX_SHOWN_VALUE = 60
+
+FeatureKind = Literal["number", "category"]
+
+
+class Frozen(BaseModel):
+    """A config part: immutable, and no key that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Column(Frozen):
+    """What one column of the raw table holds."""
+
+    type: Literal["number", "category", "time", "date", "id", "ignore"]
+    description: str = ""
+    unit: str = ""
+    feature: bool = True
+    required: bool = False
+    integer: bool = False
+    unique: bool = False
+    sensitive: bool = False
+    min: float | None = None
+    max: float | None = None
+    out_of_range: Literal["refuse", "missing"] = "refuse"
+    categories: tuple[str, ...] | None = None
+    aliases: dict[str, str] = Field(default_factory=dict)
+    unseen: Literal["allow", "refuse"] = "allow"
+    min_rows: int = Field(default=1, ge=1)
+    max_missing_share: float = Field(default=1.0, ge=0, le=1)
+    missing_values: tuple[str, ...] = ()
+    also_named: tuple[str, ...] = ()
+    format: str = "%Y-%m-%d"
+    example: str | float | None = None
+
+    @model_validator(mode="after")
+    def _keys_fit_the_type(self) -> Column:
+        only_for = {
+            "min": ("number",),
+            "max": ("number",),
+            "out_of_range": ("number",),
+            "integer": ("number",),
+            "categories": ("category",),
+            "aliases": ("category",),
+            "unseen": ("category",),
+            "min_rows": ("category",),
+            "format": ("date",),
+        }
+        for key, types in only_for.items():
+            if key in self.model_fields_set and self.type not in types:
+                raise ValueError(f"{key} is for type {' or '.join(types)}, got type {self.type}")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min must be at most max, got min {self.min:g} and max {self.max:g}")
+        if self.categories is not None and len(set(self.categories)) != len(self.categories):
+            raise ValueError("categories must not repeat a value")
+        return self
+
+    @property
+    def is_feature(self) -> bool:
+        """Whether the model sees the column itself (times and dates only through derivations)."""
+        return self.feature and self.type in ("number", "category")
+
+
+class Derivation(Frozen):
+    """One derived column: a function of `tabular.features` over columns of the contract."""
+
+    function: str
+    inputs: tuple[str, ...] = Field(min_length=1)
+    params: dict[str, float] = Field(default_factory=dict)
+    description: str = ""
+    unit: str = ""
+
+
+class Feature(Frozen):
+    """One column of the model input; `categories` gives a category's code by its place."""
+
+    name: str
+    kind: FeatureKind
+    categories: tuple[str, ...] = ()
+
+
+class Contract(Frozen):
+    """Columns in the order of the table, and the columns derived from them."""
+
+    columns: dict[str, Column] = Field(min_length=1)
+    derive: dict[str, Derivation] = Field(default_factory=dict)
+    missing_values: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "null", "None")
+    max_refused_share: float = Field(default=0.01, ge=0, le=1)
+
+    def tokens(self, column: Column) -> frozenset[str]:
+        """Texts that stand for a missing value in this column, stripped and case-folded."""
+        return frozenset(t.strip().casefold() for t in (*self.missing_values, *column.missing_values))
+
+    def inputs(self) -> dict[str, Column]:
+        """Columns that a prediction needs: features, and what derivations read."""
+        read = {name for derivation in self.derive.values() for name in derivation.inputs}
+        return {n: c for n, c in self.columns.items() if c.is_feature or n in read}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One value that breaks the contract; `row` counts from 0 in the table as it was read."""
+
+    row: int
+    column: str
+    value: str
+    rule: str
+
+
+def match_columns(contract: Contract, names: Sequence[str], *, where: str) -> dict[str, str]:
+    """Map each contract column to the name it has in a table.
+
+    Args:
+        contract: The problem's contract; `ignore` columns may be absent.
+        names: Column names of the table; surrounding blanks do not count.
+        where: What is being read, for the message.
+
+    Raises:
+        DataError: Columns are missing, or a name stands twice. Extra columns are no error.
+    """
+    stripped: dict[str, str] = {}
+    for name in names:
+        if name.strip() in stripped:
+            raise DataError(f"{where}: the column '{name.strip()}' stands twice; rename one of them.")
+        stripped[name.strip()] = name
+    found: dict[str, str] = {}
+    missing: list[str] = []
+    for name, column in contract.columns.items():
+        known = [n for n in (name.strip(), *column.also_named) if n in stripped]
+        if known:
+            found[name] = stripped[known[0]]
+        elif column.type != "ignore":
+            missing.append(name)
+    if missing:
+        extra = [name for name in stripped if name not in contract.columns]
+        hint = next((h for name in missing if (h := did_you_mean(name, extra))), "")
+        raise DataError(
+            f"{where}: {len(missing)} of {len(contract.columns)} columns missing: {listed(missing)}"
+            f"{hint}; found {listed(stripped)}. Add them, or change `columns` in the problem's YAML."
+        )
+    return found
+
+
+def parse_columns(
+    contract: Contract, raw: Mapping[str, Sequence[Any] | Array]
+) -> tuple[Columns, list[Violation]]:
+    """Read raw values into typed columns.
+
+    Args:
+        contract: The problem's contract.
+        raw: n values for each column to read, in any form (text, numbers, None). Not changed.
+
+    Returns:
+        The typed columns (see the module's docstring; order kept), and the values that could not be
+        read: those are missing in the typed columns.
+    """
+    typed: Columns = {}
+    violations: list[Violation] = []
+    for name, values in raw.items():
+        column = contract.columns[name]
+        if column.type == "ignore":
+            continue
+        typed[name], broken = parse_column(column, values, contract.tokens(column))
+        violations += [
+            Violation(row, name, shown(values[row]), rule) for row, rule in sorted(broken.items())
+        ]
+    return typed, violations
+
+
+def parse_column(
+    column: Column, values: Sequence[Any] | Array, missing: frozenset[str]
+) -> tuple[Array, dict[int, str]]:
+    """Read the n values of one column; return the typed array and a rule for each unreadable row."""
+    if column.type == "category":
+        return _parse_categories(column, values, missing), {}
+    if column.type == "id":
+        return _texts(values, missing), {}
+    dtype = np.float64 if column.type == "date" else np.float32
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiub" and column.type == "number":
+        numbers, broken = values.astype(np.float64), {}
+    else:
+        numbers, broken = _parse_each(column, values, missing)
+    if not np.isfinite(numbers).all():
+        for row in np.flatnonzero(np.isinf(numbers)).tolist():
+            broken[row] = "finite number"
+        numbers = np.where(np.isinf(numbers), np.nan, numbers)
+    typed = numbers.astype(dtype)
+    if column.out_of_range == "missing":
+        typed[outside_range(column, typed)] = np.nan
+    return typed, broken
+
+
+def outside_range(column: Column, typed: Array) -> npt.NDArray[np.bool_]:
+    """Which of n typed numbers lie outside [min, max]; compared as float32, as the model sees them."""
+    outside = np.zeros(len(typed), dtype=bool)
+    if column.min is not None:
+        outside |= typed < np.float32(column.min)
+    if column.max is not None:
+        outside |= typed > np.float32(column.max)
+    return outside
+
+
+def _parse_each(
+    column: Column, values: Sequence[Any] | Array, missing: frozenset[str]
+) -> tuple[npt.NDArray[np.float64], dict[int, str]]:
+    read = {"number": float, "time": parse_time, "date": lambda v: parse_date(v, column.format)}
+    parse, nan = read[column.type], math.nan
+    numbers = np.empty(len(values), dtype=np.float64)
+    broken: dict[int, str] = {}
+    for row, value in enumerate(values):
+        try:
+            numbers[row] = parse(value)
+        except (TypeError, ValueError, OverflowError):
+            numbers[row] = nan
+            if not is_missing(value, missing):
+                broken[row] = f"type {column.type}"
+    return numbers, broken
+
+
+def is_missing(value: Any, tokens: frozenset[str]) -> bool:
+    """Whether a raw value stands for "not known": None, NaN, or one of the tokens."""
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return value.strip().casefold() in tokens
+    return bool(value != value)  # NaN, NaT
+
+
+def parse_time(value: Any) -> float:
+    """Read a time of day as minutes since midnight.
+
+    Takes `21:55`, `21:55:00`, `24:05:00` (five past midnight), a `datetime.time`, and the share of
+    a day that spreadsheets write (`0.458333333` or `1`), rounded to the minute.
+
+    Raises:
+        ValueError: The value is none of these.
+    """
+    if hasattr(value, "hour"):
+        return float(value.hour * 60 + value.minute)
+    text = str(value).strip()
+    if ":" in text:
+        hours, minutes, *seconds = (int(part) for part in text.split(":"))
+        if not (0 <= hours <= 24 and 0 <= minutes < 60 and len(seconds) <= 1):
+            raise ValueError(f"not a time of day: {text}")
+        return float((hours * 60 + minutes) % MINUTES_PER_DAY)
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ValueError(f"not a share of a day: {text}")
+    return float(round(share * MINUTES_PER_DAY) % MINUTES_PER_DAY)
+
+
+def parse_date(value: Any, form: str) -> float:
+    """Read a date, or a date and time (UTC where no zone is given), as days since 1970-01-01.
+
+    Raises:
+        ValueError: The text does not have the form.
+    """
+    if isinstance(value, str):
+        moment = datetime.strptime(value.strip(), form)
+    elif isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, date):
+        moment = datetime(value.year, value.month, value.day)
+    elif isinstance(value, np.datetime64) and not np.isnat(value):
+        return float(value.astype("datetime64[s]").astype(np.int64)) / SECONDS_PER_DAY
+    else:
+        raise ValueError(f"not a date: {value!r}")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.timestamp() / SECONDS_PER_DAY
+
+
+_WHOLE_FLOAT = re.compile(r"-?\d+\.0+")
+
+
+def category_text(value: Any) -> str:
+    """Write a category one way: `28`, `28.0` and "28.0" are the same code; blanks are stripped."""
+    if isinstance(value, str):
+        text = value.strip()
+        return text.partition(".")[0] if _WHOLE_FLOAT.fullmatch(text) else text
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value)).lower()
+    return str(value).strip()
+
+
+def _parse_categories(
+    column: Column, values: Sequence[Any] | Array, missing: frozenset[str]
+) -> Array:
+    known: dict[Any, str] = {}
+    typed = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values):
+        text = known.get(value)
+        if text is None:
+            text = MISSING if is_missing(value, missing) else category_text(value)
+            text = column.aliases.get(text, text)
+            if text.casefold() in missing:
+                text = MISSING
+            if value == value:  # a NaN is never found again
+                known[value] = text
+        typed[row] = text
+    return typed
+
+
+def _texts(values: Sequence[Any] | Array, missing: frozenset[str]) -> Array:
+    typed = np.empty(len(values), dtype=object)
+    typed[:] = [MISSING if is_missing(v, missing) else category_text(v) for v in values]
+    return typed
+
+
+def shown(value: Any) -> str:
+    """A raw value as a message may show it, at most 60 characters long."""
+    text = str(value)
+    return text if len(text) <= MAX_SHOWN_VALUE else text[:MAX_SHOWN_VALUE] + "..."
+
+
+def encode(features: Sequence[Feature], columns: Mapping[str, Array]) -> Matrix:
+    """Put typed columns side by side as the model input.
+
+    Args:
+        features: The k features, in model order.
+        columns: Typed columns, derived ones included, n values each.
+
+    Returns:
+        float32 (n, k), row order kept. Numbers: NaN where missing. Categories: the place in
+        `feature.categories`; `len(categories)` where missing; -1 where the model never saw it.
+    """
+    n_rows = len(next(iter(columns.values()))) if columns else 0
+    matrix = np.empty((n_rows, len(features)), dtype=np.float32)
+    for position, feature in enumerate(features):
+        values = columns[feature.name]
+        if feature.kind == "number":
+            matrix[:, position] = values
+        else:
+            code = {category: i for i, category in enumerate(feature.categories)}
+            code.setdefault(MISSING, len(feature.categories))
+            matrix[:, position] = [code.get(value, -1) for value in values]
+    return matrix
+
+
+def unseen_share(features: Iterable[Feature], columns: Mapping[str, Array]) -> dict[str, float]:
+    """Share of the n rows, in [0, 1], whose category the model never saw, by column; zeros left out."""
+    shares: dict[str, float] = {}
+    for feature in features:
+        if feature.kind == "category":
+            known = {*feature.categories, MISSING}
+            values = columns[feature.name]
+            if n_unseen := sum(value not in known for value in values):
+                shares[feature.name] = n_unseen / len(values)
+    return shares

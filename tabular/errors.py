@@ -1,0 +1,56 @@
+"""The error tree. Every error a user can meet is one of these, and its message is one sentence.
+
+BentolineError           exit code 2
+|-- ConfigError          the YAML, a flag or an environment variable is wrong
+|-- DataError            the table breaks what the problem promises
+|-- ExportError          a candidate cannot become an ONNX graph that answers as it does
+|-- BundleError          a bundle is incomplete, changed, or of another format
+`-- StoreError           a disk, folder or service that holds our files does not work
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+MAX_NAMES = 5
+
+
+class BentolineError(Exception):
+    """An error with a sentence for the user: where, what came, what is allowed, the fix."""
+
+    exit_code = 2
+
+
+class ConfigError(BentolineError):
+    """The YAML, a flag or an environment variable is wrong."""
+
+
+class DataError(BentolineError):
+    """The table breaks what the problem promises."""
+
+
+class ExportError(BentolineError):
+    """A candidate cannot become an ONNX graph that answers as it does."""
+
+
+class BundleError(BentolineError):
+    """A bundle is incomplete, changed, or of another format."""
+
+
+class StoreError(BentolineError):
+    """A disk, folder or service that holds our files does not work."""
+
+
+def listed(names: Iterable[object]) -> str:
+    """Write at most five names, then how many more there are: `['a', 'b'] + 12 more`."""
+    names = list(names)
+    shown = "[" + ", ".join(repr(name) for name in names[:MAX_NAMES]) + "]"
+    return shown if len(names) <= MAX_NAMES else f"{shown} + {len(names) - MAX_NAMES} more"
+
+
+def did_you_mean(name: str, allowed: Sequence[str]) -> str:
+    """Return ` (did you mean 'x'?)` for the nearest allowed name, or an empty text."""
+    folded = {candidate.casefold(): candidate for candidate in reversed(allowed)}
+    near = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
+    return f" (did you mean '{folded[near[0]]}'?)" if near else ""

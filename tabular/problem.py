@@ -1,0 +1,354 @@
+"""The typed problem config: everything that a user edits, loaded and refused here.
+
+One YAML file per problem. Each part is a frozen model of its own, so that a step can be given only
+the part that it needs and its cache stays right.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from tabular.contract import Column, Contract, Derivation, Frozen
+from tabular.errors import ConfigError, did_you_mean
+from tabular.features import check_derivations
+
+Task = Literal["binary", "multiclass", "regression"]
+Severity = Literal["block", "warn"]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Value = str | int | float | bool | None
+
+METRICS: dict[str, tuple[str, ...]] = {
+    "binary": ("roc_auc", "pr_auc", "f1", "precision", "recall", "accuracy", "brier", "log_loss"),
+    "multiclass": ("accuracy", "f1_macro", "log_loss"),
+    "regression": ("mae", "rmse", "r2", "p95_error", "coverage", "interval_width"),
+}
+SEARCH_METRICS: dict[str, tuple[str, ...]] = {
+    "binary": ("roc_auc", "pr_auc", "f1", "accuracy", "brier", "log_loss"),
+    "multiclass": ("accuracy", "f1_macro", "log_loss"),
+    "regression": ("mae", "rmse", "r2"),
+}
+LOWER_IS_BETTER = frozenset(
+    {"brier", "log_loss", "mae", "rmse", "p95_error", "interval_width", "extreme_error_share"}
+)
+# Beside a task's metrics, gates may read these facts of the bundle.
+GATE_FACTS = ("latency_ms", "parity_share", "label_disagreement_share")
+
+
+class Source(Frozen):
+    """Where the rows come from when no `--data` is given."""
+
+    kind: Literal["sample", "csv", "parquet", "sklearn"]
+    path: str = ""
+    rows: int = Field(default=20_000, ge=1)
+
+    @model_validator(mode="after")
+    def _path_where_needed(self) -> Source:
+        if not self.path:
+            raise ValueError(f"path is needed for kind {self.kind}")
+        return self
+
+
+class Target(Frozen):
+    """What is predicted. For classes, `classes` maps the name people read to the raw value."""
+
+    column: str
+    unit: str = ""
+    description: str = ""
+    classes: dict[str, str | int | float] = Field(default_factory=dict)
+    positive: str = ""
+    min: float | None = None
+    max: float | None = None
+    missing: Literal["refuse", "drop"] = "refuse"
+
+
+class Split(Frozen):
+    """How rows are parted. `group` keeps rows that agree in `group_columns` on one side."""
+
+    kind: Literal["random", "stratified", "time", "group"]
+    test_share: Share = 0.2
+    validation_share: Share = 0.1
+    time_column: str = ""
+    group_columns: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _columns_fit_the_kind(self) -> Split:
+        if self.test_share + self.validation_share >= 1:
+            raise ValueError("test_share and validation_share must sum to less than 1")
+        if (self.kind == "time") != bool(self.time_column):
+            raise ValueError("time_column goes with kind time, and only with it")
+        if self.group_columns and self.kind != "group":
+            raise ValueError("group_columns goes with kind group")
+        return self
+
+
+class Range(Frozen):
+    """Values to search between: low to high, drawn evenly or evenly on a log scale."""
+
+    low: float
+    high: float
+    log: bool = False
+    integer: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.low >= self.high or (self.log and self.low <= 0):
+            raise ValueError("low must be under high, and above 0 where log is true")
+        return self
+
+
+class Candidate(Frozen):
+    """One model to try. `estimator` is a short name or a class below `sklearn.`."""
+
+    estimator: str
+    params: dict[str, Value] = Field(default_factory=dict)
+    search: dict[str, tuple[Value, ...] | Range] = Field(default_factory=dict)
+    n_trials: int = Field(default=8, ge=1)
+    impute: Literal["median", "none"] | None = None
+    scale: Literal["robust", "standard", "none"] | None = None
+    encode: Literal["onehot", "codes"] | None = None
+    resample: Literal["none", "smote_tomek", "smote_enn", "class_weight"] = "none"
+    members: dict[str, Candidate] = Field(default_factory=dict)
+    final: Candidate | None = None
+
+    @model_validator(mode="after")
+    def _stacking_is_whole(self) -> Candidate:
+        if (self.estimator == "stacking") != (bool(self.members) and self.final is not None):
+            raise ValueError("members and final go with estimator stacking, and only with it")
+        return self
+
+
+class Search(Frozen):
+    """How candidates are compared: cross-validation on at most `max_rows` training rows."""
+
+    metric: str
+    folds: int = Field(default=3, ge=2, le=20)
+    max_rows: int = Field(default=60_000, ge=100)
+
+
+class Cost(Frozen):
+    """What a wrong answer costs, in any unit."""
+
+    false_positive: float = Field(gt=0)
+    false_negative: float = Field(gt=0)
+
+
+class Threshold(Frozen):
+    """From which probability the positive class is said."""
+
+    aim: Literal["f1", "cost", "top_share"] = "f1"
+    cost: Cost | None = None
+    share: Share | None = None
+
+    @model_validator(mode="after")
+    def _aim_has_its_number(self) -> Threshold:
+        if (self.aim == "cost") != (self.cost is not None):
+            raise ValueError("cost goes with aim cost, and only with it")
+        if (self.aim == "top_share") != (self.share is not None):
+            raise ValueError("share goes with aim top_share, and only with it")
+        return self
+
+
+class DecisionConfig(Frozen):
+    """What is fitted on the validation part after the model."""
+
+    calibration: Literal["none", "sigmoid", "isotonic"] = "none"
+    threshold: Threshold = Threshold()
+    interval_level: Share = 0.9
+
+
+class Evaluation(Frozen):
+    """What is measured on the test part."""
+
+    slices: tuple[str, ...] = ()
+    min_slice_rows: int = Field(default=50, ge=1)
+    extreme_error: float | None = Field(default=None, gt=0)
+    bootstrap: int = Field(default=200, ge=20, le=10_000)
+    resampling_rows: int = Field(default=20_000, ge=100, le=20_000)
+
+
+class Gate(Frozen):
+    """One limit. `bound` says whether the value or an end of its 95 % interval must hold it."""
+
+    metric: str
+    min: float | None = None
+    max: float | None = None
+    bound: Literal["value", "low", "high"] = "value"
+    severity: Severity = "block"
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Gate:
+        if (self.min is None) == (self.max is None):
+            raise ValueError(f"the gate on {self.metric} needs either min or max")
+        return self
+
+
+class Problem(Frozen):
+    """One problem: the whole of its YAML file."""
+
+    name: str
+    title: str
+    task: Task
+    seed: int = Field(default=42, ge=0, le=2**31)
+    source: Source
+    target: Target
+    columns: dict[str, Column] = Field(min_length=1)
+    derive: dict[str, Derivation] = Field(default_factory=dict)
+    missing_values: tuple[str, ...] = Contract.model_fields["missing_values"].default
+    max_refused_share: float = Field(default=0.01, ge=0, le=1)
+    split: Split
+    search: Search
+    candidates: dict[str, Candidate] = Field(min_length=1)
+    decision: DecisionConfig = DecisionConfig()
+    evaluation: Evaluation = Evaluation()
+    gates: tuple[Gate, ...] = Field(min_length=1)
+
+    @property
+    def contract(self) -> Contract:
+        """The columns part, as the contract that training and serving share."""
+        return Contract(
+            columns=self.columns,
+            derive=self.derive,
+            missing_values=self.missing_values,
+            max_refused_share=self.max_refused_share,
+        )
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Problem:
+        _check_target(self)
+        _check_names(self)
+        allowed = (*METRICS[self.task], *GATE_FACTS)
+        if self.evaluation.extreme_error is not None:
+            if self.task != "regression":
+                raise ValueError("evaluation.extreme_error is for task regression")
+            allowed = (*allowed, "extreme_error_share")
+        for gate in self.gates:
+            if gate.metric not in allowed:
+                raise ValueError(_unknown("gates.metric", gate.metric, allowed))
+        return self
+
+
+def _unknown(place: str, name: str, allowed: tuple[str, ...]) -> str:
+    return (
+        f"{place} '{name}' is not known{did_you_mean(name, allowed)}; allowed: {', '.join(allowed)}"
+    )
+
+
+def _check_target(problem: Problem) -> None:
+    target, task = problem.target, problem.task
+    if target.column in problem.columns:
+        raise ValueError(f"target.column '{target.column}' stands in columns too; take it out there")
+    if task == "regression" and (target.classes or target.positive):
+        raise ValueError("target.classes and target.positive are for classification")
+    if task == "binary" and (len(target.classes) != 2 or target.positive not in target.classes):
+        raise ValueError("task binary needs two target.classes, and target.positive one of them")
+    if task == "multiclass" and (len(target.classes) < 3 or target.positive):
+        raise ValueError("task multiclass needs three or more target.classes and no positive")
+    if task == "multiclass" and problem.decision.calibration != "none":
+        raise ValueError("decision.calibration is for task binary")
+    if problem.search.metric not in SEARCH_METRICS[task]:
+        raise ValueError(_unknown("search.metric", problem.search.metric, SEARCH_METRICS[task]))
+
+
+def _check_names(problem: Problem) -> None:
+    columns = tuple(problem.columns)
+    named = {
+        "split.group_columns": problem.split.group_columns,
+        "split.time_column": (problem.split.time_column,) if problem.split.time_column else (),
+    }
+    for place, names in named.items():
+        for name in names:
+            if name not in columns:
+                raise ValueError(_unknown(place, name, columns))
+    for name in problem.evaluation.slices:
+        if name not in (*columns, *problem.derive):
+            raise ValueError(_unknown("evaluation.slices", name, (*columns, *problem.derive)))
+    if problem.split.time_column and columns and (
+        problem.columns[problem.split.time_column].type != "date"
+    ):
+        raise ValueError("split.time_column must be a column of type date")
+    if problem.split.kind == "stratified" and problem.task == "regression":
+        raise ValueError("split.kind stratified needs classes; write random for task regression")
+
+
+def problem_names(folder: Path) -> list[str]:
+    """Names of the problems in a folder, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_problem(name: str, folder: Path) -> Problem:
+    """Read and check `folder/NAME.yaml`.
+
+    Raises:
+        ConfigError: No such problem (the nearest name is given), not YAML, or the first thing in it
+            that is wrong: file, key, value, what is allowed.
+    """
+    path = folder / f"{name}.yaml"
+    names = problem_names(folder)
+    if name not in names:
+        raise ConfigError(
+            f"--problem: there is no problem '{name}'{did_you_mean(name, names)}; "
+            f"{folder} has {', '.join(names) or 'none'}."
+        )
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place = getattr(error, "problem_mark", None)
+        line = f" line {place.line + 1}:" if place else ""
+        reason = getattr(error, "problem", None) or "not UTF-8 text"
+        raise ConfigError(f"{path}:{line} this is not YAML ({reason}); mend that line.") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected keys and values, got {type(raw).__name__}.")
+    try:
+        problem = Problem.model_validate({"name": name, **raw})
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_sentence(error, raw)}") from error
+    check_derivations(problem.contract, where=str(path))
+    return problem
+
+
+def _sentence(error: ValidationError, raw: dict[str, Any]) -> str:
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    place = ".".join(str(part) for part in first["loc"] if part not in ("Range", "tuple[...]"))
+    if first["type"] == "extra_forbidden":
+        allowed = _keys_at(first["loc"][:-1])
+        return (
+            f"{place} is not a known key{did_you_mean(str(first['loc'][-1]), allowed)}; "
+            f"allowed here: {', '.join(allowed)}."
+        )
+    if first["type"] == "missing":
+        return f"{place} is missing; add it."
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return f"{place + ': ' if place else ''}{message}."
+    value = first["input"]
+    shown = f", got {value!r}" if isinstance(value, (str, int, float, bool, type(None))) else ""
+    hint = ""
+    if isinstance(value, str) and first["type"] == "literal_error":
+        hint = did_you_mean(value, [w.strip("'") for w in str(first["ctx"]["expected"]).replace(
+            " or ", ", ").split(", ")])
+    if isinstance(value, (int, float)) and place.endswith("share") and 1 < value <= 100:
+        hint = f" Write {value / 100:g} for {value:g} percent"
+    return f"{place}: {message[0].lower() + message[1:]}{shown}{hint}."
+
+
+def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
+    """Follow a pydantic location to the model that it names, and return that model's keys."""
+    model: Any = Problem
+    for part in loc:
+        fields = getattr(model, "model_fields", {})
+        if part in fields:
+            model = _inner_model(fields[part].annotation)
+    return [key for key in model.model_fields if model is not Problem or key != "name"]
+
+
+def _inner_model(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, Frozen):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if found := _inner_model(argument):
+            return found
+    return None
