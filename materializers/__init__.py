@@ -1,0 +1,7 @@
+"""How artifacts are kept in ZenML's store: open formats with a content hash, no pickle."""
+
+from materializers.bundles import BundleMaterializer
+from materializers.frames import FrameMaterializer
+from materializers.snapshots import SnapshotMaterializer
+
+__all__ = ["BundleMaterializer", "FrameMaterializer", "SnapshotMaterializer"]

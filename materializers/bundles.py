@@ -1,0 +1,44 @@
+"""A bundle: the same folder in the artifact store as in the registry, verified when loaded."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, ClassVar
+
+from zenml.enums import ArtifactType
+from zenml.materializers.base_materializer import BaseMaterializer
+from zenml.metadata.metadata_types import MetadataType
+
+from tabular.bundle import Bundle, load_bundle
+
+
+class BundleMaterializer(BaseMaterializer):
+    """Copies the bundle's files as they are."""
+
+    ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (Bundle,)
+    ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.MODEL
+
+    def save(self, data: Bundle) -> None:
+        for file in sorted(data.path.iterdir()):
+            with (
+                file.open("rb") as source,
+                self.artifact_store.open(str(Path(self.uri) / file.name), "wb") as copy,
+            ):
+                shutil.copyfileobj(source, copy, 1 << 20)
+
+    def load(self, data_type: type[Any]) -> Bundle:
+        local = Path(self.get_temporary_directory(delete_at_exit=True))
+        for name in self.artifact_store.listdir(self.uri):
+            with (
+                self.artifact_store.open(str(Path(self.uri) / str(name)), "rb") as source,
+                (local / Path(str(name)).name).open("wb") as copy,
+            ):
+                shutil.copyfileobj(source, copy, 1 << 20)
+        return load_bundle(local)
+
+    def compute_content_hash(self, data: Bundle) -> str:
+        return str(data.manifest["files"]["model.onnx"]) + str(data.manifest["files"]["decision.json"])
+
+    def extract_metadata(self, data: Bundle) -> dict[str, MetadataType]:
+        return {"model_sha256": str(data.manifest["files"]["model.onnx"])}
