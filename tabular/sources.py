@@ -7,10 +7,6 @@ order give the same hash, whatever they were read from and however the file is l
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +15,9 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from tabular.contract import Contract, Frozen, match_columns
-from tabular.errors import ConfigError, DataError, StoreError
+from tabular.errors import ConfigError, DataError
+from tabular.files import disk_error as disk_error  # the name that readers of sources know
+from tabular.files import whole_file
 from tabular.problem import Problem
 
 HASH_BATCH_ROWS = 65_536
@@ -180,35 +178,4 @@ def save_snapshot(table: pa.Table, folder: Path, *, source: str, synthetic: bool
         columns=tuple(table.column_names),
         source=source,
         synthetic=synthetic,
-    )
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write; it takes its name, synced, only when all went well.
-
-    Raises:
-        StoreError: The folder cannot be written, or the disk is full. No partial file stays.
-    """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield unfinished
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise disk_error(path, error) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def disk_error(path: Path, error: OSError) -> StoreError:
-    """The sentence for a disk that does not take a file."""
-    free = ""
-    if path.parent.exists():
-        free = f", {shutil.disk_usage(path.parent).free / 1e6:,.0f} MB free"
-    return StoreError(
-        f"{path}: cannot be written ({error.strerror or error}{free}); free some room or set "
-        "BENTOLINE_HOME to another folder. Nothing was changed."
     )
