@@ -16,7 +16,6 @@ from pydantic import Field
 
 from tabular.contract import Contract, Frozen, match_columns
 from tabular.errors import ConfigError, DataError
-from tabular.files import disk_error as disk_error  # the name that readers of sources know
 from tabular.files import whole_file
 from tabular.problem import Problem
 
