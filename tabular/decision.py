@@ -85,8 +85,8 @@ class Decision(Frozen):
 
     def labels(self, calibrated: Floats) -> npt.NDArray[np.int64]:
         """The place in `classes` of each of n calibrated answers (n, n_classes)."""
-        if self.positive is None:
-            return calibrated.argmax(axis=1)
+        if self.positive is None or self.threshold is None:
+            return np.asarray(calibrated.argmax(axis=1), dtype=np.int64)
         is_positive = calibrated[:, self.positive] >= self.threshold
         return np.where(is_positive, self.positive, 1 - self.positive)
 

@@ -1,0 +1,326 @@
+"""Measure a bundle's answers on rows it has not seen: metrics, intervals, slices, curves.
+
+Every metric is a function of row weights, so that the bootstrap sorts the rows once and then only
+draws weights. Agrees with scikit-learn's metrics under `sample_weight`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tabular.contract import MISSING, Array, Columns, Frozen
+from tabular.decision import Decision, Floats
+from tabular.problem import Evaluation
+
+Weigh = Callable[[Floats], dict[str, float]]
+Points = list[tuple[float, float]]
+
+INTERVAL_LEVEL = 0.95
+MAX_POINTS = 100
+MAX_RESIDUALS = 400
+N_BINS = 10
+N_HISTOGRAM_BINS = 40
+# A numeric slice column with more distinct values than this is cut at its quartiles.
+MAX_SLICES = 12
+TINY = float(np.finfo(np.float64).eps)
+
+
+class Metric(Frozen):
+    """A measured value and its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class SliceScore(Frozen):
+    """The metrics of the rows where one column has one value (or lies in one range)."""
+
+    column: str
+    value: str
+    n_rows: int
+    metrics: dict[str, float]
+
+
+class Scores(Frozen):
+    """All that was measured. A metric that is not defined on the rows is left out."""
+
+    metrics: dict[str, Metric]
+    slices: tuple[SliceScore, ...]
+    curves: dict[str, Points]
+
+
+def evaluate(
+    decision: Decision,
+    answer: Array,
+    y: Array,
+    config: Evaluation,
+    *,
+    seed: int,
+    slice_values: Mapping[str, Array],
+) -> Scores:
+    """Measure raw answers against labels.
+
+    Args:
+        answer: (n, n_classes) or (n, 1) as the graph gives it; it is calibrated here.
+        y: (n,) place in `decision.classes`, or the value.
+        seed: Drives the bootstrap and the sample of residuals.
+        slice_values: For each slice column n values, str or number.
+    """
+    calibrated = decision.calibrate(answer)
+    weigh = _weigher(decision, calibrated, y, config)
+    slices = [
+        SliceScore(
+            column=column, value=value, n_rows=int(rows.sum()),
+            metrics=_defined(_weigher(decision, calibrated[rows], y[rows], config)(
+                np.ones(int(rows.sum())))),
+        )
+        for column, values in slice_values.items()
+        for value, rows in _slices(values, config.min_slice_rows)
+    ]
+    return Scores(
+        metrics=_with_intervals(weigh, len(y), config.bootstrap, seed),
+        slices=tuple(slices),
+        curves=_curves(decision, calibrated, y, seed),
+    )
+
+
+def _with_intervals(weigh: Weigh, n_rows: int, n_resamples: int, seed: int) -> dict[str, Metric]:
+    """Percentile bootstrap: a resample of n rows is n weights that sum to n."""
+    values = _defined(weigh(np.ones(n_rows)))
+    rng = np.random.default_rng(seed)
+    draws: dict[str, list[float]] = {name: [] for name in values}
+    for _ in range(n_resamples):
+        drawn = np.bincount(rng.integers(0, n_rows, n_rows), minlength=n_rows)
+        for name, value in _defined(weigh(drawn.astype(np.float64))).items():
+            if name in draws:
+                draws[name].append(value)
+    tail = (1 - INTERVAL_LEVEL) / 2
+    metrics = {}
+    for name, value in values.items():
+        low, high = np.quantile(draws[name] or [value], [tail, 1 - tail])
+        metrics[name] = Metric(value=value, low=float(low), high=float(high))
+    return metrics
+
+
+def _defined(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _weigher(decision: Decision, calibrated: Floats, y: Array, config: Evaluation) -> Weigh:
+    """The metrics of a task as a function of n row weights, all sorting done beforehand."""
+    if decision.task == "binary":
+        return _binary(decision, calibrated, y)
+    if decision.task == "multiclass":
+        return _multiclass(decision, calibrated, y)
+    return _regression(decision, calibrated[:, 0], y, config.extreme_error)
+
+
+def _ratio(top: float, bottom: float) -> float:
+    return float(top / bottom) if bottom > 0 else math.nan
+
+
+def _binary(decision: Decision, calibrated: Floats, y: Array) -> Weigh:
+    p_all = calibrated[:, decision.positive or 0]
+    order = np.argsort(-p_all, kind="stable")
+    p = p_all[order]
+    positive = (y[order] == decision.positive).astype(np.float64)
+    said = (decision.labels(calibrated)[order] == decision.positive).astype(np.float64)
+    ends = _tie_ends(p)
+    per_row = np.stack([
+        said * positive, said, positive, said == positive,
+        (p - positive) ** 2, _log_loss(np.where(positive == 1, p, 1 - p)),
+    ]).astype(np.float64)
+
+    def weigh(weights: Floats) -> dict[str, float]:
+        # The weights are exchangeable in the bootstrap, so they are read in sorted order.
+        n = weights.sum()
+        hits, n_said, n_positive, right, squares, losses = per_row @ weights
+        tp = np.cumsum(weights * positive)[ends]
+        fp = np.cumsum(weights)[ends] - tp
+        precision = tp / np.maximum(tp + fp, TINY)
+        area = np.trapezoid(np.append(0, tp), np.append(0, fp))
+        both = n_positive > 0 and n > n_positive
+        return {
+            "roc_auc": _ratio(area, n_positive * (n - n_positive)) if both else math.nan,
+            "pr_auc": _ratio(np.diff(tp, prepend=0) @ precision, n_positive),
+            "f1": _ratio(2 * hits, n_said + n_positive),
+            "precision": hits / n_said if n_said > 0 else 0.0,
+            "recall": _ratio(hits, n_positive),
+            "accuracy": _ratio(right, n),
+            "brier": _ratio(squares, n),
+            "log_loss": _ratio(losses, n),
+        }
+
+    return weigh
+
+
+def _multiclass(decision: Decision, calibrated: Floats, y: Array) -> Weigh:
+    n_classes = len(decision.classes)
+    cells = y * n_classes + decision.labels(calibrated)
+    losses = _log_loss(calibrated[np.arange(len(y)), y])
+
+    def weigh(weights: Floats) -> dict[str, float]:
+        n = weights.sum()
+        confusion = np.bincount(cells, weights, n_classes**2).reshape(n_classes, n_classes)
+        hits, seen = np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1)
+        f1 = 2 * hits[seen > 0] / seen[seen > 0]
+        return {
+            "accuracy": _ratio(hits.sum(), n),
+            "f1_macro": float(f1.mean()) if len(f1) else math.nan,
+            "log_loss": _ratio(losses @ weights, n),
+        }
+
+    return weigh
+
+
+def _regression(
+    decision: Decision, predicted: Floats, y: Array, extreme_error: float | None
+) -> Weigh:
+    errors = np.abs(y - predicted)
+    order = np.argsort(errors, kind="stable")
+    errors, centred = errors[order], (y - y.mean())[order]
+    half_width = decision.interval_half_width
+    per_row = np.stack([
+        errors, errors**2, centred, centred**2,
+        errors <= (math.inf if half_width is None else half_width),
+        errors > (math.inf if extreme_error is None else extreme_error),
+    ]).astype(np.float64)
+
+    def weigh(weights: Floats) -> dict[str, float]:
+        n = weights.sum()
+        absolute, squares, first, second, covered, extreme = per_row @ weights / n
+        at_95 = np.searchsorted(np.cumsum(weights), 0.95 * n * (1 - TINY))
+        metrics = {
+            "mae": absolute,
+            "rmse": math.sqrt(squares),
+            "r2": 1 - squares / (second - first**2) if second - first**2 > TINY else math.nan,
+            "p95_error": errors[at_95],
+        }
+        if half_width is not None:
+            metrics |= {"coverage": covered, "interval_width": 2 * half_width}
+        if extreme_error is not None:
+            metrics["extreme_error_share"] = extreme
+        return metrics
+
+    return weigh
+
+
+def _tie_ends(descending: Floats) -> npt.NDArray[np.intp]:
+    """The last place of each run of equal values."""
+    return np.append(np.flatnonzero(np.diff(descending)), len(descending) - 1)
+
+
+def _log_loss(p_true: Floats) -> Floats:
+    return np.asarray(-np.log(np.clip(p_true, TINY, 1 - TINY)))
+
+
+def _slices(values: Array, min_rows: int) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    """Name and rows (a mask) of each slice with at least `min_rows` rows, the largest first."""
+    found: list[tuple[str, npt.NDArray[np.bool_]]] = []
+    if values.dtype.kind in "OUS":
+        found = [(str(v) if v != MISSING else "(missing)", values == v) for v in set(values)]
+    else:
+        number = values.astype(np.float64)
+        known = number[~np.isnan(number)]
+        distinct = np.unique(known)
+        if len(distinct) <= MAX_SLICES:
+            found = [(f"{v:g}", number == v) for v in distinct]
+        else:
+            cuts = np.unique(np.quantile(known, [0, 0.25, 0.5, 0.75, 1]))
+            for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+                above = number >= low if low == cuts[0] else number > low
+                found.append((f"{low:g} to {high:g}", above & (number <= high)))
+        found.append(("(missing)", np.isnan(number)))
+    kept = [(name, rows) for name, rows in found if rows.sum() >= min_rows]
+    return sorted(kept, key=lambda one: (-int(one[1].sum()), one[0]))[:MAX_SLICES]
+
+
+def _curves(decision: Decision, calibrated: Floats, y: Array, seed: int) -> dict[str, Points]:
+    if decision.task == "regression":
+        return _regression_curves(calibrated[:, 0], y, seed)
+    if decision.task == "multiclass":
+        return {"calibration": _calibration(
+            calibrated.max(axis=1), (calibrated.argmax(axis=1) == y).astype(np.float64))}
+    p = calibrated[:, decision.positive or 0]
+    positive = (y == decision.positive).astype(np.float64)
+    order = np.argsort(-p, kind="stable")
+    ends = _tie_ends(p[order])
+    tp = np.cumsum(positive[order])[ends]
+    fp = ends + 1 - tp
+    curves = {"calibration": _calibration(p, positive)}
+    if tp[-1] > 0:
+        recall = tp / tp[-1]
+        curves["pr"] = _thinned(recall, tp / (tp + fp), recall)
+    if tp[-1] > 0 and fp[-1] > 0:
+        x, height = np.append(0, fp / fp[-1]), np.append(0, tp / tp[-1])
+        curves["roc"] = _thinned(x, height, x + height)
+    return curves
+
+
+def _thinned(x: Floats, height: Floats, along: Floats) -> Points:
+    """At most 100 points of a curve, spread evenly along a rising number, both ends kept."""
+    places = np.searchsorted(along, np.linspace(along[0], along[-1], MAX_POINTS))
+    return _points(x[np.unique(places)], height[np.unique(places)])
+
+
+def _points(x: Any, height: Any) -> Points:
+    return [(round(float(a), 5), round(float(b), 5)) for a, b in zip(x, height, strict=True)]
+
+
+def _calibration(p: Floats, happened: Floats) -> Points:
+    """Mean probability and observed share in ten bins of equally many rows."""
+    bins = [b for b in np.array_split(np.argsort(p, kind="stable"), N_BINS) if len(b)]
+    return _points([p[b].mean() for b in bins], [happened[b].mean() for b in bins])
+
+
+def _regression_curves(predicted: Floats, y: Array, seed: int) -> dict[str, Points]:
+    """`residuals`: (predicted, actual) of a sample. `error_histogram`: (bin centre, rows)."""
+    n_shown = min(len(y), MAX_RESIDUALS)
+    shown = np.random.default_rng(seed).choice(len(y), n_shown, replace=False)
+    counts, edges = np.histogram(y - predicted, bins=N_HISTOGRAM_BINS)
+    return {
+        "residuals": _points(predicted[shown], y[shown]),
+        "error_histogram": _points((edges[:-1] + edges[1:]) / 2, counts),
+    }
+
+
+def permutation_importance(
+    predict: Callable[[Columns], Array],
+    columns: Columns,
+    y: Array,
+    decision: Decision,
+    *,
+    seed: int,
+    n_rows: int = 3000,
+) -> dict[str, float]:
+    """How much worse the answer gets when one input column is shuffled.
+
+    Args:
+        predict: Typed columns to a raw answer.
+        columns: Typed columns of the contract, n rows each; at most `n_rows` of them are read.
+
+    Returns:
+        For each column the rise of the log loss, or of the mean absolute error; largest first.
+    """
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(len(y), min(len(y), n_rows), replace=False)
+    columns, y = {name: values[rows] for name, values in columns.items()}, y[rows]
+
+    def loss(of: Columns) -> float:
+        answer = decision.calibrate(predict(of))
+        if decision.task == "regression":
+            return float(np.abs(y - answer[:, 0]).mean())
+        return float(_log_loss(answer[np.arange(len(y)), y]).mean())
+
+    before = loss(columns)
+    rises = {
+        name: loss({**columns, name: values[rng.permutation(len(y))]}) - before
+        for name, values in columns.items()
+    }
+    return dict(sorted(rises.items(), key=lambda one: -one[1]))
