@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,7 @@ def _multiclass(decision: Decision, calibrated: Floats, y: Array) -> Weigh:
         return {
             "accuracy": _ratio(hits.sum(), n),
             "f1_macro": float(f1.mean()) if len(f1) else math.nan,
-            "log_loss": _ratio(losses @ weights, n),
+            "log_loss": _ratio(float(losses @ weights), n),
         }
 
     return weigh
@@ -233,7 +234,7 @@ def _slices(values: Array, min_rows: int) -> list[tuple[str, npt.NDArray[np.bool
             found = [(f"{v:g}", number == v) for v in distinct]
         else:
             cuts = np.unique(np.quantile(known, [0, 0.25, 0.5, 0.75, 1]))
-            for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+            for low, high in pairwise(cuts):
                 above = number >= low if low == cuts[0] else number > low
                 found.append((f"{low:g} to {high:g}", above & (number <= high)))
         found.append(("(missing)", np.isnan(number)))

@@ -66,7 +66,8 @@ def _hold(gate: Gate, metrics: Mapping[str, Metric], facts: Mapping[str, float])
     if not math.isfinite(value):
         sentence = f"{name} was not measured, and must be {limit}"
     else:
-        sentence = f"{name} is {_shown(value, gate)}, {'as it' if passed else 'and'} must be {limit}"
+        joined = "as it must be" if passed else "and must be"
+        sentence = f"{name} is {_shown(value, gate)}, {joined} {limit}"
     return GateResult(
         metric=gate.metric, limit=limit, value=value, passed=passed,
         severity=gate.severity, sentence=sentence,
