@@ -36,6 +36,7 @@ class Quarantine(Frozen):
     by_rule: dict[str, int] = Field(default_factory=dict)
     missing_share: dict[str, float] = Field(default_factory=dict)
     out_of_range_share: dict[str, float] = Field(default_factory=dict)
+    file: str = ""
 
 
 def check_rows(

@@ -216,6 +216,25 @@ class Problem(Frozen):
             max_refused_share=self.max_refused_share,
         )
 
+    def only(self, *parts: str) -> Problem:
+        """The problem with every part blanked that is not named, so that it cannot be read.
+
+        A step that gets `problem.only("split")` keeps its cached result when gates are edited.
+        Name, task, seed, target, columns and derivations always stay.
+        """
+        blank = {
+            "title": "",
+            "source": Source(kind="csv", path="-"),
+            "max_refused_share": 0.0,
+            "split": Split(kind="random"),
+            "search": Search(metric=SEARCH_METRICS[self.task][0]),
+            "candidates": {"blank": Candidate(estimator="blank")},
+            "decision": DecisionConfig(),
+            "evaluation": Evaluation(),
+            "gates": (Gate(metric="latency_ms", max=0),),
+        }
+        return self.model_copy(update={k: v for k, v in blank.items() if k not in parts})
+
     @model_validator(mode="after")
     def _parts_agree(self) -> Problem:
         _check_target(self)

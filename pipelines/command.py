@@ -1,0 +1,129 @@
+"""What `run.py --train` does around the pipeline: settings, lock, run, report, words."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipelines.console import show_outcome, show_start
+from tabular.errors import ConfigError, DataError, StoreError
+from tabular.files import disk_error, whole_file
+from tabular.problem import Problem, load_problem
+
+DONE, REFUSED = 0, 1
+
+
+def train(
+    name: str, data: Path | None, report_file: Path | None, *, root: Path, home: Path
+) -> int:
+    """Train one problem; return 0 where the model was accepted, 1 where a gate refused it."""
+    problem = load_problem(name, root / "configs" / "problems")
+    if data is not None and not data.exists():
+        raise DataError(f"--data: {data}: there is no such file; check the path, or leave it out.")
+    if report_file is not None and not report_file.resolve().parent.is_dir():
+        raise ConfigError(f"--report: the folder {report_file.parent} does not exist; make it first.")
+    show_start(problem, data)
+    _refuse_unexportable(problem)
+    with zenml_store(home):
+        outcome = run_training(problem, data, root=root, home=home)
+    _write(home / "reports" / f"{problem.name}.html", outcome.pop("card_html"))
+    outcome["card"] = str(home / "reports" / f"{problem.name}.html")
+    text = json.dumps(outcome, indent=2, allow_nan=False) + "\n"
+    _write(home / "reports" / f"{problem.name}.json", text)
+    if report_file is not None:
+        _write(report_file.resolve(), text)
+    outcome["report"] = str(report_file or home / "reports" / f"{problem.name}.json")
+    show_outcome(outcome)
+    return DONE if outcome["verdict"]["accepted"] else REFUSED
+
+
+def _refuse_unexportable(problem: Problem) -> None:
+    from tabular.onnx_export import probe_export
+
+    probe_export(problem)
+
+
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def zenml_store(home: Path) -> Iterator[None]:
+    """Point ZenML at the store under `home`, and hold it alone: two processes would corrupt it.
+
+    Raises:
+        StoreError: Another run holds the store, or the folder cannot be written.
+    """
+    folder = Path(os.environ.setdefault("ZENML_CONFIG_PATH", str(home / "zenml")))
+    for key, value in {
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_LOGGING_VERBOSITY": "CRITICAL",  # errors reach the user as our one sentence
+        "ZENML_ENABLE_RICH_TRACEBACK": "false",
+        "AUTO_OPEN_DASHBOARD": "false",
+    }.items():
+        os.environ.setdefault(key, value)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "bentoline.lock").open("a+")
+    except OSError as error:
+        raise disk_error(folder / "bentoline.lock", error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(
+                f"{folder}: another training run is using this ZenML store; wait for it, or set "
+                "BENTOLINE_HOME to another folder."
+            ) from error
+        yield
+
+
+def run_training(problem: Problem, data: Path | None, *, root: Path, home: Path) -> dict[str, Any]:
+    """Run the pipeline in this process and gather its report, with seconds and rows by step."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    from zenml.client import Client
+
+    from pipelines.training import training
+
+    _reap_dead_runs(Client())
+    run = training(problem, str(data.resolve()) if data else "", str(root), str(home))
+    if run is None:
+        raise StoreError("ZenML gave no run back; run the command again.")
+    steps = sorted(run.steps.values(), key=lambda step: step.start_time or run.created)
+    report: dict[str, Any] = steps[-2].outputs["report"][0].load()
+    published: dict[str, str] = steps[-1].outputs["published_version"][0].load()
+    report["steps"] = [
+        {
+            "name": step.name,
+            "rows": step.run_metadata.get("rows"),
+            "seconds": _seconds(step),
+            "cached": step.status.value == "cached",
+        }
+        for step in steps
+    ]
+    return {**report, **published, "run": str(run.id)}
+
+
+def _seconds(step: Any) -> float:
+    if step.start_time is None or step.end_time is None or step.status.value == "cached":
+        return 0.0
+    return round((step.end_time - step.start_time).total_seconds(), 3)
+
+
+def _reap_dead_runs(client: Any) -> None:
+    """Mark as failed what a killed process left `running`: the lock says that nobody runs now."""
+    from zenml.enums import ExecutionStatus
+    from zenml.models import PipelineRunUpdate
+
+    for status in (ExecutionStatus.RUNNING, ExecutionStatus.INITIALIZING):
+        for run in client.list_pipeline_runs(status=status.value).items:
+            client.zen_store.update_run(run.id, PipelineRunUpdate(status=ExecutionStatus.FAILED))
+            print(f"bentoline: run {run.name} had died; it is marked as failed.", file=sys.stderr)

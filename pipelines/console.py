@@ -1,0 +1,63 @@
+"""What a training run says on the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tabular.problem import Problem
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def show_start(problem: Problem, data: Path | None) -> None:
+    """One line: what is trained, on what."""
+    source = data or (f"built-in synthetic sample, {problem.source.rows:,} rows"
+                      if problem.source.kind == "sample" else problem.source.path)
+    console.print(f"[bold]{problem.title}[/] ({problem.task}) on {source}")
+
+
+def show_outcome(outcome: dict[str, Any]) -> None:
+    """Steps, metrics with intervals, gates, verdict, and where everything lies."""
+    console.print(_steps(outcome["steps"]))
+    console.print(_metrics(outcome["metrics"]))
+    for gate in outcome["verdict"]["results"]:
+        mark, style = ("✓", "green") if gate["passed"] else ("✗", "red")
+        console.print(Text(f" {mark} {gate['sentence']}", style=style))
+    accepted = outcome["verdict"]["accepted"]
+    console.print(Text(
+        f"{outcome['version']}: {outcome['verdict']['sentence']}",
+        style="bold green" if accepted else "bold red"))
+    if outcome["synthetic"]:
+        console.print("The rows were synthetic: these figures say nothing about real data.",
+                      style="yellow")
+    rows = outcome["rows"]
+    if rows["refused"]:
+        console.print(f"{rows['refused']:,} of {rows['read']:,} rows were quarantined: "
+                      f"{outcome['quarantine']['file']}")
+    for name in ("bundle", "card", "report"):
+        console.print(f"{name:>7}  {outcome[name]}")
+
+
+def _steps(steps: list[dict[str, Any]]) -> Table:
+    table = Table("step", box=None, pad_edge=False)
+    table.add_column("rows", justify="right")
+    table.add_column("seconds", justify="right")
+    for step in steps:
+        rows = "" if step["rows"] is None else f"{step['rows']:,}"
+        table.add_row(step["name"], rows, "cached" if step["cached"] else f"{step['seconds']:.2f}")
+    return table
+
+
+def _metrics(metrics: dict[str, dict[str, float]]) -> Table:
+    table = Table("metric on the test part", box=None, pad_edge=False)
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for name, metric in metrics.items():
+        interval = f"{metric['low']:.4f} to {metric['high']:.4f}"
+        table.add_row(name, f"{metric['value']:.4f}", interval)
+    return table

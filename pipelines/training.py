@@ -1,0 +1,92 @@
+"""The training pipeline: wiring only. What each step does stands in its own file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from zenml import pipeline
+from zenml.config.cache_policy import CachePolicy
+from zenml.enums import ExecutionMode
+
+from steps.calibrate import calibrate
+from steps.check_contract import check_contract
+from steps.decide import decide
+from steps.evaluate_bundle import evaluate_bundle
+from steps.export_bundle import export_bundle
+from steps.fit_candidates import fit_candidates
+from steps.fit_model import fit_model
+from steps.load_rows import load_rows
+from steps.measure_resampling import measure_resampling
+from steps.publish import publish
+from steps.split_rows import split_rows
+from steps.write_report import write_report
+from tabular.problem import Problem
+
+CODE_FOLDERS = ("tabular", "steps", "materializers")
+
+
+def code_fingerprint() -> str:
+    """Hash of all code that a step's result can rest on.
+
+    ZenML itself looks at a step function's own source only, so an edited helper would give a stale
+    cached result.
+    """
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    files = [
+        file
+        for folder in CODE_FOLDERS
+        for file in sorted((root / folder).rglob("*"))
+        if file.suffix in (".py", ".html")
+    ]
+    for file in (*files, root / "requirements.lock"):
+        digest.update(str(file.relative_to(root)).encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+@pipeline(
+    execution_mode=ExecutionMode.FAIL_FAST,
+    cache_policy=CachePolicy(cache_func=code_fingerprint, include_artifact_ids=True),
+    enable_step_logs=False,  # steps print nothing; what they did is in metadata and artifacts
+)
+def training(problem: Problem, data: str, root: str, home: str) -> None:
+    """From a table to a judged, published bundle. Each step gets only the config that it reads."""
+    snapshot = load_rows(problem.only("source"), data, root, home)
+    rows, _, quarantine = check_contract(
+        snapshot, problem.only("max_refused_share", "search"), home
+    )
+    train, validation, test = split_rows(rows, problem.only("split"))
+    leaderboard = fit_candidates(
+        train, problem.only("split", "search", "candidates")
+    )
+    fitting = problem.only("search", "candidates")
+    graph, contract, answers = fit_model(train, test, leaderboard, fitting)
+    decision = calibrate(graph, contract, validation, problem.only("decision"))
+    bundle = export_bundle(
+        graph, contract, decision, train, snapshot, problem.only("title")
+    )
+    evaluation = evaluate_bundle(
+        bundle, test, answers, validation, problem.only("evaluation")
+    )
+    resampling = measure_resampling(
+        train,
+        validation,
+        leaderboard,
+        problem.only("search", "candidates", "decision", "evaluation"),
+    )
+    verdict = decide(evaluation, problem.only("gates", "evaluation"))
+    report, card = write_report(
+        snapshot,
+        quarantine,
+        train,
+        validation,
+        test,
+        leaderboard,
+        resampling,
+        bundle,
+        evaluation,
+        verdict,
+        problem,
+    )
+    publish(bundle, verdict, report, card, problem.only("title"), home)

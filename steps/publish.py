@@ -1,0 +1,32 @@
+"""Publish the judged bundle as a version; make it production where the verdict accepts it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from zenml import log_metadata, step
+from zenml.types import HTMLString
+
+from steps.model_version import mirror_version
+from tabular import training
+from tabular.bundle import Bundle
+from tabular.gates import Verdict
+from tabular.problem import Problem
+
+
+@step(enable_cache=False)  # a version is made by every run, cached or not
+def publish(
+    bundle: Bundle,
+    verdict: Verdict,
+    report: dict[str, Any],
+    model_card: HTMLString,
+    problem: Problem,
+    home: str,
+) -> Annotated[dict[str, str], "published_version"]:
+    """Seal the bundle with its report and card; the version is visible only when whole."""
+    published = training.publish(
+        bundle, report, str(model_card), accepted=verdict.accepted, home=Path(home)
+    )
+    metrics = {name: metric["value"] for name, metric in report["metrics"].items()}
+    mirror_version(problem, published, metrics, accepted=verdict.accepted)
+    log_metadata({"version": published["version"], "accepted": verdict.accepted})
+    return published

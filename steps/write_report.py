@@ -1,0 +1,49 @@
+"""Gather the run into one report and draw the model card."""
+
+from typing import Annotated, Any
+
+import pandas as pd
+from zenml import step
+from zenml.types import HTMLString
+
+from tabular import training
+from tabular.bundle import Bundle
+from tabular.card import render_card
+from tabular.checks import Quarantine
+from tabular.gates import Verdict
+from tabular.problem import Problem
+from tabular.sources import Snapshot
+from tabular.training import BundleEvaluation, Leaderboard, ResamplingReport
+
+
+@step
+def write_report(
+    snapshot: Snapshot,
+    quarantine: Quarantine,
+    train_rows: pd.DataFrame,
+    validation_rows: pd.DataFrame,
+    test_rows: pd.DataFrame,
+    leaderboard: Leaderboard,
+    resampling: ResamplingReport,
+    bundle: Bundle,
+    evaluation: BundleEvaluation,
+    verdict: Verdict,
+    problem: Problem,
+) -> tuple[Annotated[dict[str, Any], "report"], Annotated[HTMLString, "model_card"]]:
+    """The outcome as a program reads it, and the same as a person does."""
+    report = training.build_report(
+        problem=problem,
+        snapshot=snapshot,
+        quarantine=quarantine,
+        rows={
+            "train": len(train_rows),
+            "validation": len(validation_rows),
+            "test": len(test_rows),
+        },
+        leaderboard=leaderboard,
+        resampling=resampling,
+        bundle=bundle,
+        evaluation=evaluation,
+        verdict=verdict,
+    )
+    return report, HTMLString(render_card(report))
