@@ -108,11 +108,11 @@ def _half_width(problem: Problem, errors: Floats, level: float) -> float:
     Covers a new exchangeable row with a probability of at least `level`.
     """
     n = len(errors)
-    place = math.ceil((n + 1) * level)
+    place = math.ceil(round((n + 1) * level, 9))
     if place > n:
         raise DataError(
             f"{problem.name}: decision.interval_level {level:g} needs at least "
-            f"{math.ceil(level / (1 - level))} validation rows, got {n}; "
+            f"{math.ceil(round(level / (1 - level), 9))} validation rows, got {n}; "
             "raise split.validation_share or lower the level."
         )
     return float(np.partition(errors, place - 1)[place - 1])
