@@ -6,11 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tabular.bundle import Bundle, load_bundle
 from zenml.enums import ArtifactType
 from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.metadata.metadata_types import MetadataType
-
-from tabular.bundle import Bundle, load_bundle
 
 
 class BundleMaterializer(BaseMaterializer):
@@ -38,7 +37,9 @@ class BundleMaterializer(BaseMaterializer):
         return load_bundle(local)
 
     def compute_content_hash(self, data: Bundle) -> str:
-        return str(data.manifest["files"]["model.onnx"]) + str(data.manifest["files"]["decision.json"])
+        return str(data.manifest["files"]["model.onnx"]) + str(
+            data.manifest["files"]["decision.json"]
+        )
 
     def extract_metadata(self, data: Bundle) -> dict[str, MetadataType]:
         return {"model_sha256": str(data.manifest["files"]["model.onnx"])}

@@ -20,15 +20,15 @@ from tabular.problem import Problem, load_problem
 DONE, REFUSED = 0, 1
 
 
-def train(
-    name: str, data: Path | None, report_file: Path | None, *, root: Path, home: Path
-) -> int:
+def train(name: str, data: Path | None, report_file: Path | None, *, root: Path, home: Path) -> int:
     """Train one problem; return 0 where the model was accepted, 1 where a gate refused it."""
     problem = load_problem(name, root / "configs" / "problems")
     if data is not None and not data.exists():
         raise DataError(f"--data: {data}: there is no such file; check the path, or leave it out.")
     if report_file is not None and not report_file.resolve().parent.is_dir():
-        raise ConfigError(f"--report: the folder {report_file.parent} does not exist; make it first.")
+        raise ConfigError(
+            f"--report: the folder {report_file.parent} does not exist; make it first."
+        )
     show_start(problem, data)
     _refuse_unexportable(problem)
     with zenml_store(home):

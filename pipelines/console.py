@@ -16,8 +16,11 @@ console = Console(highlight=False, soft_wrap=True)
 
 def show_start(problem: Problem, data: Path | None) -> None:
     """One line: what is trained, on what."""
-    source = data or (f"built-in synthetic sample, {problem.source.rows:,} rows"
-                      if problem.source.kind == "sample" else problem.source.path)
+    source = data or (
+        f"built-in synthetic sample, {problem.source.rows:,} rows"
+        if problem.source.kind == "sample"
+        else problem.source.path
+    )
     console.print(f"[bold]{problem.title}[/] ({problem.task}) on {source}")
 
 
@@ -29,16 +32,22 @@ def show_outcome(outcome: dict[str, Any]) -> None:
         mark, style = ("✓", "green") if gate["passed"] else ("✗", "red")
         console.print(Text(f" {mark} {gate['sentence']}", style=style))
     accepted = outcome["verdict"]["accepted"]
-    console.print(Text(
-        f"{outcome['version']}: {outcome['verdict']['sentence']}",
-        style="bold green" if accepted else "bold red"))
+    console.print(
+        Text(
+            f"{outcome['version']}: {outcome['verdict']['sentence']}",
+            style="bold green" if accepted else "bold red",
+        )
+    )
     if outcome["synthetic"]:
-        console.print("The rows were synthetic: these figures say nothing about real data.",
-                      style="yellow")
+        console.print(
+            "The rows were synthetic: these figures say nothing about real data.", style="yellow"
+        )
     rows = outcome["rows"]
     if rows["refused"]:
-        console.print(f"{rows['refused']:,} of {rows['read']:,} rows were quarantined: "
-                      f"{outcome['quarantine']['file']}")
+        console.print(
+            f"{rows['refused']:,} of {rows['read']:,} rows were quarantined: "
+            f"{outcome['quarantine']['file']}"
+        )
     for name in ("bundle", "card", "report"):
         console.print(f"{name:>7}  {outcome[name]}")
 

@@ -57,18 +57,12 @@ def training(problem: Problem, data: str, root: str, home: str) -> None:
         snapshot, problem.only("max_refused_share", "search"), home
     )
     train, validation, test = split_rows(rows, problem.only("split"))
-    leaderboard = fit_candidates(
-        train, problem.only("split", "search", "candidates")
-    )
+    leaderboard = fit_candidates(train, problem.only("split", "search", "candidates"))
     fitting = problem.only("search", "candidates")
     graph, contract, answers = fit_model(train, test, leaderboard, fitting)
     decision = calibrate(graph, contract, validation, problem.only("decision"))
-    bundle = export_bundle(
-        graph, contract, decision, train, snapshot, problem.only("title")
-    )
-    evaluation = evaluate_bundle(
-        bundle, test, answers, validation, problem.only("evaluation")
-    )
+    bundle = export_bundle(graph, contract, decision, train, snapshot, problem.only("title"))
+    evaluation = evaluate_bundle(bundle, test, answers, validation, problem.only("evaluation"))
     resampling = measure_resampling(
         train,
         validation,

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from tabular.calibration import fit_decision
 from tabular.candidates import (
     ResamplingRow,
     Trial,
-    best_first,
     fit_pipeline,
+    pipeline_answer,
     search_candidates,
 )
 from tabular.candidates import measure_resampling as resampling_rows
@@ -32,9 +32,9 @@ from tabular.evaluation import Scores, evaluate, permutation_importance
 from tabular.features import derive, learn_features
 from tabular.gates import Verdict
 from tabular.gates import decide as decide_gates
-from tabular.onnx_export import Parity, compare, export_graph, pipeline_answer
-from tabular.predictor import Predictor, answer_graph
-from tabular.problem import Problem
+from tabular.onnx_export import Parity, compare, export_graph, graph_answer
+from tabular.predictor import Predictor
+from tabular.problem import LOWER_IS_BETTER, Problem
 from tabular.registry import Registry
 from tabular.sources import Snapshot
 from tabular.split import folds
@@ -85,7 +85,7 @@ class FittedModel:
 
 
 def compare_candidates(
-    train: pd.DataFrame, problem: Problem, progress: Callable[[str], None] | None = None
+    train: pd.DataFrame, problem: Problem, progress: Callable[[Trial], None] | None = None
 ) -> Leaderboard:
     """Search every candidate by cross-validation on at most `search.max_rows` training rows."""
     if len(train) > problem.search.max_rows and problem.split.kind == "time":
@@ -105,7 +105,8 @@ def compare_candidates(
         problem,
         progress=progress,
     )
-    return Leaderboard(trials=best_first(trials, problem.search.metric))
+    sign = 1 if problem.search.metric in LOWER_IS_BETTER else -1
+    return Leaderboard(trials=tuple(sorted(trials, key=lambda trial: sign * trial.mean)))
 
 
 def typed_columns(rows: pd.DataFrame, problem: Problem) -> Columns:
@@ -128,9 +129,7 @@ def fit_model(
     features = learn_features(problem.contract, columns)
     X, y = encode(features, columns), train[problem.target.column].to_numpy()
     pipeline = fit_pipeline(problem, trial, features, X, y)
-    graph = export_graph(
-        pipeline, n_features=len(features), task=problem.task, name=problem.name
-    )
+    graph = export_graph(pipeline, n_features=len(features), task=problem.task, name=problem.name)
     X_test = encode(features, typed_columns(test, problem))
     answers = pd.DataFrame(pipeline_answer(pipeline, X_test, problem.task).astype(np.float64))
     answers.columns = [f"answer_{place}" for place in answers.columns]
@@ -155,7 +154,7 @@ def calibrate(
 ) -> Decision:
     """Fit what turns the graph's answers into decisions, on validation rows."""
     columns = typed_columns(validation, problem)
-    answer = answer_graph(graph, encode(contract.features, columns))
+    answer = graph_answer(graph, encode(contract.features, columns))
     return fit_decision(problem, answer, validation[problem.target.column].to_numpy())
 
 
@@ -172,11 +171,10 @@ def export_bundle(
     picked = train.iloc[np.sort(rng.permutation(len(train))[:REFERENCE_ROWS])]
     columns = frame_columns(picked, problem.contract)
     records = to_records(columns, problem, GOLDEN_ROWS)
-    answer = answer_graph(graph, encode(contract.features, derive(problem.contract, columns)))
+    answer = graph_answer(graph, encode(contract.features, derive(problem.contract, columns)))
     calibrated = decision.calibrate(answer)
     golden = [
-        {"record": record, "answer": calibrated[row].tolist()}
-        for row, record in enumerate(records)
+        {"record": record, "answer": calibrated[row].tolist()} for row, record in enumerate(records)
     ]
     folder = Path(tempfile.mkdtemp(prefix="bentoline-")) / "bundle"
     bundle = write_bundle(
@@ -204,8 +202,10 @@ def to_records(columns: Mapping[str, Array], problem: Problem, n_rows: int) -> l
     """The first n typed rows as JSON records that the contract reads back to the same values."""
     inputs = problem.contract.inputs()
     return [
-        {name: _json_value(columns[name][row], column.type, column.format)
-         for name, column in inputs.items()}
+        {
+            name: _json_value(columns[name][row], column.type, column.format)
+            for name, column in inputs.items()
+        }
         for row in range(min(n_rows, len(next(iter(columns.values())))))
     ]
 
@@ -218,7 +218,7 @@ def _json_value(value: Any, kind: str, form: str) -> str | float | None:
     if kind == "time":
         return f"{int(value) // 60:02d}:{int(value) % 60:02d}"
     if kind == "date":
-        return datetime.fromtimestamp(round(float(value) * 86_400), tz=timezone.utc).strftime(form)
+        return datetime.fromtimestamp(round(float(value) * 86_400), tz=UTC).strftime(form)
     return float(value)
 
 
@@ -385,7 +385,7 @@ def build_report(
         "verdict": verdict.model_dump(mode="json"),
         "model_sha256": bundle.manifest["files"]["model.onnx"],
         "git_commit": git_commit(),
-        "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -1,0 +1,69 @@
+"""The pipeline's work without ZenML: the same calls in the same order, in one plain script.
+
+    python benchmarks/bare_train.py PROBLEM [DATA]
+
+It is what `run.py --train` is compared with, to say what ZenML costs.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+
+def main(name: str, data: Path | None) -> None:
+    """Train one problem; nothing is published."""
+    from tabular import training
+    from tabular.card import render_card
+    from tabular.checks import check_rows, refuse_too_many, refuse_unlearnable
+    from tabular.onnx_export import probe_export
+    from tabular.problem import load_problem
+    from tabular.sources import load_table, save_snapshot
+    from tabular.split import split_rows
+
+    problem = load_problem(name, ROOT / "configs" / "problems")
+    probe_export(problem)
+    table, source, synthetic = load_table(problem, data=data, root=ROOT)
+    with tempfile.TemporaryDirectory() as folder:
+        snapshot = save_snapshot(table, Path(folder), source=source, synthetic=synthetic)
+        del table
+        rows, refused, quarantine = check_rows(pq.read_table(snapshot.path), problem)
+    refuse_too_many(quarantine, refused, problem)
+    refuse_unlearnable(rows, problem)
+    parts = split_rows(rows, problem)
+    board = training.compare_candidates(parts.train, problem)
+    fitted = training.fit_model(parts.train, parts.test, board.trials[0], problem)
+    decision = training.calibrate(fitted.graph, fitted.contract, parts.validation, problem)
+    bundle = training.export_bundle(
+        fitted.graph, fitted.contract, decision, parts.train, snapshot, problem
+    )
+    evaluation = training.evaluate_bundle(
+        bundle, parts.test, fitted.test_answers, parts.validation, problem
+    )
+    resampling = training.measure_resampling(parts.train, parts.validation, board, problem)
+    report = training.build_report(
+        problem=problem,
+        snapshot=snapshot,
+        quarantine=quarantine,
+        rows={
+            "train": len(parts.train),
+            "validation": len(parts.validation),
+            "test": len(parts.test),
+        },
+        leaderboard=board,
+        resampling=resampling,
+        bundle=bundle,
+        evaluation=evaluation,
+        verdict=training.judge(evaluation, problem),
+    )
+    render_card(report)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None)
