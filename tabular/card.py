@@ -81,19 +81,21 @@ def render_card(report: Report) -> str:
     )
 
 
-def number(value: object) -> str:
-    """Write a number as a reader wants it: about three figures, thousands parted, true minus."""
+def number(value: object, extra: int = 0) -> str:
+    """Write a number in about three figures (and `extra` more), thousands parted, true minus."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return NONE
     size = abs(value)
     if isinstance(value, int) or size >= 1000:
         text = f"{size:,.0f}"
-    elif size >= 100:
-        text = f"{size:.1f}"
     elif size >= 2:
-        text = f"{size:.2f}"
+        text = f"{size:.{(1 if size >= 100 else 2) + extra}f}"
+    elif 0 < size < 0.01:
+        text = f"{size:.{1 + extra}g}"
     else:
-        text = f"{size:.3f}" if size >= 0.01 or size == 0 else f"{size:.1g}"
+        text = f"{size:.{3 + extra}f}"
+        if size < 1 and float(text) == 1:
+            text = "> 0.999"
     return f"−{text}" if value < 0 else text
 
 
@@ -102,7 +104,9 @@ def percent(part: object, whole: object = 1) -> str:
     if not (_is_number(part) and _is_number(whole)) or not whole:
         return NONE
     share = 100 * float(part) / float(whole)  # type: ignore[arg-type]
-    return f"{share:.1f} %" if share >= 0.1 or share == 0 else "< 0.1 %"
+    if 0 < share < 0.1:
+        return "< 0.1 %"
+    return "> 99.9 %" if 99.95 <= share < 100 else f"{round(share, 1):g} %"
 
 
 def inline(value: object) -> str:

@@ -24,7 +24,8 @@ MARKS = {
     "failed": '<path class="bg" d="M1 1h14v14H1z"/><path d="M5 5l6 6M11 5l-6 6"/>',
     "warning": '<path class="bg" d="M8 .8L15.6 15H.4z"/><path d="M8 5.6v4.6M8 12v.9"/>',
 }
-BAR_FROM, BAR_SPAN = 34.0, 54.0  # percent of the width of a bar chart
+MAX_BAR_LABEL = 26
+LABEL_SHARE, VALUE_SHARE = 1.4, 12.0  # percent of a bar chart's width: one letter, one value
 
 
 @dataclass(frozen=True)
@@ -125,16 +126,17 @@ def columns(title: str, points: Points, frame: Frame) -> Markup:
 def bars(title: str, values: Sequence[tuple[str, float, str]]) -> Markup:
     """Draw one lying bar per (label, value, value as text); negative values get no bar."""
     top = max((v for _, v, _ in values if math.isfinite(v)), default=0.0)
+    start = 2 + LABEL_SHARE * max((min(len(n), MAX_BAR_LABEL) for n, _, _ in values), default=0)
     parts = []
     for place, (label, value, text) in enumerate(values):
         share = max(value, 0.0) / top if top > 0 and math.isfinite(value) else 0.0
-        y, span = place * ROW_PX, share * BAR_SPAN
+        y, span = place * ROW_PX, share * (100 - start - VALUE_SHARE)
         parts.append(Markup(
-            '<text class="bl" x="{x}%" y="{yt}">{label}</text>'
-            '<rect class="fl s0" x="{b}%" y="{yb}" width="{w:.1f}%" height="11"/>'
+            '<text class="bl" x="{x:.1f}%" y="{yt}">{label}</text>'
+            '<rect class="fl s0" x="{b:.1f}%" y="{yb}" width="{w:.1f}%" height="11"/>'
             '<text class="bv" x="{v:.1f}%" dx="7" y="{yt}">{text}</text>'
-        ).format(x=BAR_FROM - 1.5, yt=y + 14, label=clip(label), b=BAR_FROM, yb=y + 5, w=span,
-                 v=BAR_FROM + span, text=text))
+        ).format(x=start - 1.5, yt=y + 14, label=clip(label, MAX_BAR_LABEL), b=start, yb=y + 5,
+                 w=span, v=start + span, text=text))
     return Markup('<svg class="bars" role="img" width="100%" height="{h}"><title>{t}</title>{p}'
                   "</svg>").format(h=len(values) * ROW_PX + 4, t=title, p=Markup("").join(parts))
 
