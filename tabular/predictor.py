@@ -1,0 +1,236 @@
+"""A bundle that answers: the one way from rows to predictions, in training, batch and service.
+
+Needs numpy and onnxruntime only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from tabular.bundle import GRAPH, Bundle
+from tabular.contract import MISSING, Array, Feature, Matrix, Violation, encode, shown
+from tabular.errors import BundleError, DataError
+from tabular.features import derive
+from tabular.records import BrokenRuleError, Reader, Record, name_columns, read_records
+
+BATCH_ROWS = 65_536
+GOLDEN_TOLERANCE = 1e-5
+# Processors differ this much in a graph's float32 answer; a steep calibration widens it.
+ANSWER_NOISE = 1e-6
+
+Floats = npt.NDArray[np.float64]
+
+_GRAPH_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Answers for n rows, in their order; classes or values, never both.
+
+    `labels` (n,) object of class names and `probabilities` (n, n_classes), calibrated, or `values`
+    (n,) in the target's unit with `low` and `high` (n,) where an interval was fitted. `unseen` maps
+    a column to which rows (n,) hold a category that training never saw; other columns are left out.
+    """
+
+    labels: Array | None = None
+    probabilities: Floats | None = None
+    values: Floats | None = None
+    low: Floats | None = None
+    high: Floats | None = None
+    unseen: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+
+
+class Predictor:
+    """Answers with one bundle. Threads may share it."""
+
+    def __init__(self, bundle: Bundle, n_threads: int = 1) -> None:
+        self.bundle = bundle
+        self.decision = bundle.decision
+        self.contract = bundle.contract.contract
+        self.features = bundle.contract.features
+        self._session = open_graph(bundle.read(GRAPH), n_threads, where=str(bundle.path / GRAPH))
+        width = self._session.get_inputs()[0].shape[1]
+        if width != len(self.features):
+            raise BundleError(
+                f"{bundle.path / GRAPH}: reads {width} features, but contract.json lists "
+                f"{len(self.features)}; train the problem again."
+            )
+        self._classes = np.array(self.decision.classes, dtype=object)
+        inputs = self.contract.inputs()
+        self._readers = {
+            name: Reader(column, self.contract.tokens(column)) for name, column in inputs.items()
+        }
+        self._dtypes = {name: _dtype(column.type) for name, column in inputs.items()}
+        self._codes = [_codes(feature) for feature in self.features]
+        self._derives = bool(self.contract.derive)
+        self._read_by_derivations = {
+            name for derivation in self.contract.derive.values() for name in derivation.inputs
+        }
+
+    def answer_matrix(self, X: Matrix) -> Array:
+        """The graph's raw answer, float32 (n, c), to the model input (n, k)."""
+        return _run(self._session, X)
+
+    def answer(self, columns: Mapping[str, Array]) -> Array:
+        """The graph's raw answer, float32 (n, c), to typed input columns of n values."""
+        return self.answer_matrix(self.encode(columns))
+
+    def encode(self, columns: Mapping[str, Array]) -> Matrix:
+        """The model input (n, k) of typed input columns; columns are derived here."""
+        return encode(self.features, derive(self.contract, columns))
+
+    def predict(self, columns: Mapping[str, Array]) -> Prediction:
+        """Predict n rows of typed input columns."""
+        return self.predict_matrix(self.encode(columns))
+
+    def predict_matrix(self, X: Matrix) -> Prediction:
+        """Predict n rows of model input (n, k)."""
+        calibrated = self.decision.calibrate(self.answer_matrix(X))
+        unseen = {
+            feature.name: X[:, place] == -1
+            for place, feature in enumerate(self.features)
+            if feature.kind == "category" and (X[:, place] == -1).any()
+        }
+        if self.decision.task == "regression":
+            values = calibrated[:, 0]
+            low, high = self.decision.interval(values) or (None, None)
+            return Prediction(values=values, low=low, high=high, unseen=unseen)
+        labels = self._classes[self.decision.labels(calibrated)]
+        return Prediction(labels=labels, probabilities=calibrated, unseen=unseen)
+
+    def predict_records(self, records: Sequence[Record]) -> Prediction:
+        """Predict n records of raw values, such as JSON objects.
+
+        Raises:
+            DataError: A record lacks a column, has an unknown one, or a value breaks the contract.
+        """
+        if len(records) == 1:
+            return self.predict_matrix(self._encode_one(records[0]))
+        columns, violations = read_records(self.contract, records)
+        if violations:
+            raise _broken(violations)
+        return self.predict(columns)
+
+    def _encode_one(self, record: Record) -> Matrix:
+        """What `read_records` and `encode` do, in plain Python: arrays of one value are slow."""
+        if record.keys() != self._readers.keys():
+            record = name_columns(self.contract, record)
+        values = {}
+        for name, reader in self._readers.items():
+            try:
+                values[name] = reader.read(record[name])
+            except BrokenRuleError as error:
+                violation = Violation(0, name, shown(record[name]), str(error))
+                raise _broken([violation]) from error
+        if self._derives:
+            one = {name: self._array(name, values[name]) for name in self._read_by_derivations}
+            derived = derive(self.contract, one)
+            values.update({name: derived[name][0] for name in self.contract.derive})
+        row = [
+            values[feature.name] if codes is None else codes.get(values[feature.name], -1)
+            for feature, codes in zip(self.features, self._codes, strict=True)
+        ]
+        return np.array([row], dtype=np.float32)
+
+    def _array(self, name: str, value: object) -> Array:
+        return np.array([value], dtype=self._dtypes[name])
+
+    def self_test(self) -> None:
+        """Answer the golden rows.
+
+        Raises:
+            BundleError: An answer differs from the one that training wrote down.
+        """
+        golden = self.bundle.read_json("golden.json")
+        for place, row in enumerate(golden):
+            raw = self.answer_matrix(self._encode_one(row["record"])).astype(np.float64)
+            expected = np.array([row["answer"]])
+            noise = ANSWER_NOISE * np.maximum(1, np.abs(raw))
+            near = [self.decision.calibrate(raw + shift) for shift in (-noise, 0 * noise, noise)]
+            slack = GOLDEN_TOLERANCE * np.maximum(1, np.abs(near[1]))
+            if (
+                near[1].shape != expected.shape
+                or not (
+                    (expected >= np.min(near, axis=0) - slack)
+                    & (expected <= np.max(near, axis=0) + slack)
+                ).all()
+            ):
+                raise BundleError(
+                    f"{self.bundle.path}: golden row {place} answers {near[1][0].tolist()}, but "
+                    f"training wrote {row['answer']}; this machine's onnxruntime computes "
+                    "otherwise: install the versions that manifest.json lists."
+                )
+
+
+def answer_graph(graph: bytes, X: Matrix) -> Array:
+    """The raw answer, float32 (n, c), of an ONNX graph to the model input (n, k)."""
+    return _run(open_graph(graph, 1, where=GRAPH), X)
+
+
+def open_graph(graph: bytes, n_threads: int, *, where: str) -> ort.InferenceSession:
+    """Open an ONNX graph of ours.
+
+    Raises:
+        BundleError: It is no graph that this onnxruntime runs.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # warnings are about speed; errors raise
+    try:
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except _GRAPH_ERRORS as error:
+        reason = str(error).splitlines()[0][:200]
+        raise BundleError(
+            f"{where}: onnxruntime {ort.__version__} cannot run this graph ({reason}); install "
+            "the version that manifest.json lists, or train the problem again."
+        ) from error
+
+
+def _run(session: ort.InferenceSession, X: Matrix) -> Array:
+    """Run the graph on at most `BATCH_ROWS` rows at a time, so that memory stays bounded."""
+    if 0 < len(X) <= BATCH_ROWS:
+        answer: Array = session.run(("answer",), {"X": X})[0]
+        return answer
+    if len(X) == 0:  # not every operator takes no rows
+        width = session.run(("answer",), {"X": np.zeros((1, X.shape[1]), dtype=np.float32)})[
+            0
+        ].shape[1]
+        return np.empty((0, width), dtype=np.float32)
+    parts = range(0, len(X), BATCH_ROWS)
+    return np.concatenate([_run(session, X[start : start + BATCH_ROWS]) for start in parts])
+
+
+def _dtype(column_type: str) -> npt.DTypeLike:
+    return {"category": object, "date": np.float64}.get(column_type, np.float32)
+
+
+def _codes(feature: Feature) -> dict[str, int] | None:
+    """Code by category, as `contract.encode` gives them; None for a number."""
+    if feature.kind == "number":
+        return None
+    codes = {category: code for code, category in enumerate(feature.categories)}
+    codes.setdefault(MISSING, len(feature.categories))
+    return codes
+
+
+def _broken(violations: Sequence[Violation]) -> DataError:
+    first, n_more = violations[0], len(violations) - 1
+    more = f" + {n_more} more" if n_more else ""
+    return DataError(
+        f"predict: row {first.row}, column '{first.column}': must be {first.rule}, got "
+        f"'{first.value}'{more}. The columns are listed at GET /contract."
+    )
