@@ -1,0 +1,106 @@
+"""Runs that die: kill -9, Ctrl-C, a full disk. The next run works, and no half version is seen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tabular.bundle import load_bundle
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(home: Path) -> subprocess.Popen[str]:
+    """`run.py --train --problem iris` in a process and a ZenML store of its own."""
+    environment = os.environ | {
+        "BENTOLINE_HOME": str(home),
+        "ZENML_CONFIG_PATH": str(home / "zenml"),
+    }
+    return subprocess.Popen(
+        [sys.executable, "run.py", "--train", "--problem", "iris"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def check_registry_is_whole(home: Path, versions: set[str]) -> None:
+    """Exactly these versions are visible, and each of them verifies."""
+    folder = home / "registry" / "iris" / "versions"
+    visible = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert visible == versions
+    for name in visible:
+        load_bundle(folder / name)
+
+
+def test_run_killed_or_interrupted_leaves_a_store_that_the_next_run_uses(tmp_path: Path) -> None:
+    """kill -9 and Ctrl-C inside the pipeline: the old version stays, the next run makes the next."""
+    first = start(tmp_path)
+    out, err = first.communicate(timeout=180)
+    assert first.returncode == 0, out + err
+    for stop, code in ((signal.SIGKILL, -9), (signal.SIGINT, 2)):
+        dying = start(tmp_path)
+        wait_for_a_running_step(tmp_path, dying)
+        dying.send_signal(stop)
+        _, err = dying.communicate(timeout=60)
+        assert dying.returncode == code
+        assert "Traceback" not in err
+        check_registry_is_whole(tmp_path, {"v1"})
+    last = start(tmp_path)
+    out, err = last.communicate(timeout=180)
+    assert last.returncode == 0, out + err
+    assert "had died" in out
+    check_registry_is_whole(tmp_path, {"v1", "v2"})
+
+
+def wait_for_a_running_step(home: Path, process: subprocess.Popen[str]) -> None:
+    """Return once ZenML's database has a run in state `running`."""
+    import sqlite3
+
+    database = next(iter(home.rglob("zenml.db")))
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            found = connection.execute(
+                "select count(*) from pipeline_run where status = 'running' and start_time > "
+                "datetime('now', '-20 seconds')"
+            ).fetchone()
+        if found and found[0]:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the run never started")
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk with 2 MB of room."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("a tmpfs cannot be mounted here (needs root)")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk_is_one_sentence(tiny_disk: Path) -> None:
+    """A disk without room: exit code 2, the path, the fix, no traceback."""
+    process = start(tiny_disk)
+    _, err = process.communicate(timeout=180)
+    assert process.returncode == 2, err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1
+    assert "BENTOLINE_HOME" in err
