@@ -65,15 +65,15 @@ def evaluate(
     seed: int,
     slice_values: Mapping[str, Array],
 ) -> Scores:
-    """Measure raw answers against labels.
+    """Measure calibrated answers against labels.
 
     Args:
-        answer: (n, n_classes) or (n, 1) as the graph gives it; it is calibrated here.
+        answer: (n, n_classes) or (n, 1) out of `decision.calibrate`.
         y: (n,) place in `decision.classes`, or the value.
         seed: Drives the bootstrap and the sample of residuals.
         slice_values: For each slice column n values, str or number.
     """
-    calibrated = decision.calibrate(answer)
+    calibrated = np.asarray(answer, dtype=np.float64)
     weigh = _weigher(decision, calibrated, y, config)
     slices = [
         SliceScore(
@@ -309,7 +309,7 @@ def permutation_importance(
     """How much worse the answer gets when one input column is shuffled.
 
     Args:
-        predict: Typed columns to a raw answer.
+        predict: Typed columns to a calibrated answer.
         columns: Typed columns of the contract, n rows each; at most `n_rows` of them are read.
 
     Returns:
@@ -320,7 +320,7 @@ def permutation_importance(
     columns, y = {name: values[rows] for name, values in columns.items()}, y[rows]
 
     def loss(of: Columns) -> float:
-        answer = decision.calibrate(predict(of))
+        answer = np.asarray(predict(of), dtype=np.float64)
         if decision.task == "regression":
             return float(np.abs(y - answer[:, 0]).mean())
         return float(_log_loss(answer[np.arange(len(y)), y]).mean())

@@ -88,14 +88,14 @@ def test_regression_metrics_agree_with_sklearn_and_numpy(kind):
     })
 
 
-def test_evaluate_calibrates_the_raw_answer_first():
+def test_evaluate_takes_the_answer_as_calibrated():
     decision = Decision(
         task="binary", classes=("no", "yes"), positive=1, threshold=0.5,
         calibration="isotonic", knots_x=(0.0, 1.0), knots_y=(0.25, 0.25),
     )
     answer = np.array([[0.1, 0.9], [0.9, 0.1]])
     scores = evaluate(decision, answer, np.array([1, 0]), CONFIG, seed=1, slice_values={})
-    assert scores.metrics["brier"].value == pytest.approx((0.75**2 + 0.25**2) / 2)
+    assert scores.metrics["brier"].value == pytest.approx(0.01)
 
 
 def test_interval_has_the_width_that_theory_gives():
