@@ -99,6 +99,14 @@ def number(value: object, extra: int = 0) -> str:
     return f"−{text}" if value < 0 else text
 
 
+def seconds(value: object) -> str:
+    """Write a duration in seconds to a tenth, or to a hundredth where it is short."""
+    if not _is_number(value):
+        return NONE
+    value = float(value)  # type: ignore[arg-type]
+    return f"{value:,.1f}" if value >= 10 else f"{value:.2f}"
+
+
 def percent(part: object, whole: object = 1) -> str:
     """Write a share in percent."""
     if not (_is_number(part) and _is_number(whole)) or not whole:
@@ -133,7 +141,7 @@ def _template() -> Template:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "number": number, "inline": inline, "clip": clip, "metric": metric_name,
+        "number": number, "seconds": seconds, "inline": inline, "clip": clip, "metric": metric_name,
         "mark": charts.mark,
     }
     return environment.get_template("card.html")

@@ -73,7 +73,7 @@ def full_report(task: str = "binary", column: str = "column_{}") -> dict[str, An
         "rows": {"read": 1000, "refused": 2, "train": 698, "validation": 100, "test": 200},
         "metrics": dict.fromkeys(names, metric(0.8)),
         "slices": [{"column": column.format(i // 10), "value": f"value {i}", "n_rows": 100,
-                    "metrics": {name: 0.7 + i / 1e3 for name in names}} for i in range(300)],
+                    "metrics": dict.fromkeys(names, 0.7 + i / 1000.0)} for i in range(300)],
         "curves": curves, "importances": {column.format(i): 1 / (i + 1) for i in range(200)},
         "trials": trials, "chosen": trials[0],
         "resampling": [{"method": m, "f1": 0.4, "pr_auc": 0.3, "brier": 0.1, "seconds": 2.0}
