@@ -1,0 +1,67 @@
+# Needs only make and Python 3.11, 3.12 or 3.13. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# The first Python on PATH that the lock covers. Another: make train PYTHON=/path/to/python3.12
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& command -v $$p && break; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+# --no-deps: the lock is complete, so pip need not resolve it again.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate \
+	$(if $(UPGRADE),--upgrade)
+# evidently asks for pandas[parquet]; with hashes pip wants that name pinned too, beside pandas.
+REPEAT_PANDAS := /^[^ ]/ {pandas = /^pandas==/} pandas {block = block $$0 "\n"} {print} \
+	END {sub(/^pandas/, "pandas[parquet]", block); printf "%s", block}
+
+# Where the public tables are (docs: CONTRIBUTING.md); unset, the tests look in ../shared/data.
+ifdef BENTOLINE_DATA
+export BENTOLINE_DATA
+endif
+
+.PHONY: help train test check bench-train lock
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+train: $(VENV)/.installed ## Train the first problem; PROBLEM=NAME another, DATA=FILE your own rows
+	$(BIN)/python run.py --train $(if $(PROBLEM),--problem $(PROBLEM)) $(if $(DATA),--data $(DATA))
+
+test: $(VENV)/.installed-dev ## Run every test that can run here, and say why others are skipped
+	$(BIN)/python -m pytest tests -ra
+
+check: $(VENV)/.installed-dev ## Lint, format, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench-train: $(VENV)/.installed ## Measure training on the public tables, against the baselines
+	$(BIN)/python -m benchmarks.train
+
+lock: $(VENV)/.installed ## Pin pyproject.toml again into both hashed locks; UPGRADE=1 takes newer versions
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV_COMPILE) pyproject.toml -o requirements.lock
+	$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+	for lock in requirements.lock requirements-dev.lock; do \
+		awk '$(REPEAT_PANDAS)' $$lock > $$lock.new && mv $$lock.new $$lock; done
+
+$(VENV)/pyvenv.cfg:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 on PATH. Install one, or name it: make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock | $(VENV)/pyvenv.cfg
+	$(INSTALL) -r requirements.lock
+	touch $@
+
+# The dev lock is a superset, so that it makes the plain stamp too.
+$(VENV)/.installed-dev: requirements-dev.lock requirements.lock | $(VENV)/pyvenv.cfg
+	$(INSTALL) -r requirements-dev.lock
+	touch $(VENV)/.installed $@
