@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,8 +27,13 @@ class BundleMaterializer(BaseMaterializer):
             ):
                 shutil.copyfileobj(source, copy, 1 << 20)
 
-    def load(self, data_type: type[Any]) -> Bundle:
-        local = Path(self.get_temporary_directory(delete_at_exit=True))
+    def load(self, data_type: type[Any]) -> Bundle:  # noqa: ARG002  # ZenML's signature
+        if Path(self.uri).is_dir():  # a local store: no copy is needed
+            return load_bundle(Path(self.uri))
+        with self.get_temporary_directory(
+            delete_after_step_execution=True, delete_at_exit=False
+        ) as folder:
+            local = Path(folder)
         for name in self.artifact_store.listdir(self.uri):
             with (
                 self.artifact_store.open(str(Path(self.uri) / str(name)), "rb") as source,
@@ -37,9 +43,9 @@ class BundleMaterializer(BaseMaterializer):
         return load_bundle(local)
 
     def compute_content_hash(self, data: Bundle) -> str:
-        return str(data.manifest["files"]["model.onnx"]) + str(
-            data.manifest["files"]["decision.json"]
-        )
+        files = data.manifest["files"]
+        digests = "".join(str(files[name]) for name in sorted(files))
+        return hashlib.sha256(digests.encode()).hexdigest()
 
     def extract_metadata(self, data: Bundle) -> dict[str, MetadataType]:
         return {"model_sha256": str(data.manifest["files"]["model.onnx"])}

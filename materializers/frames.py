@@ -27,7 +27,7 @@ class FrameMaterializer(BaseMaterializer):
         with self.artifact_store.open(str(Path(self.uri) / FILE), "wb") as file:
             pq.write_table(pa.Table.from_pandas(data, preserve_index=False), file)
 
-    def load(self, data_type: type[Any]) -> pd.DataFrame:
+    def load(self, data_type: type[Any]) -> pd.DataFrame:  # noqa: ARG002  # ZenML's signature
         with self.artifact_store.open(str(Path(self.uri) / FILE), "rb") as file:
             return pq.read_table(file).to_pandas()
 

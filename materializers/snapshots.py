@@ -23,19 +23,22 @@ class SnapshotMaterializer(BaseMaterializer):
 
     def save(self, data: Snapshot) -> None:
         with (
-            open(data.path, "rb") as source,
+            Path(data.path).open("rb") as source,
             self.artifact_store.open(str(Path(self.uri) / FILE), "wb") as copy,
         ):
             shutil.copyfileobj(source, copy, 1 << 20)
         with self.artifact_store.open(str(Path(self.uri) / FACTS), "w") as file:
             file.write(data.model_dump_json())
 
-    def load(self, data_type: type[Any]) -> Snapshot:
+    def load(self, data_type: type[Any]) -> Snapshot:  # noqa: ARG002  # ZenML's signature
         with self.artifact_store.open(str(Path(self.uri) / FACTS), "r") as file:
             snapshot = Snapshot.model_validate_json(file.read())
         if Path(snapshot.path).exists():
             return snapshot
-        local = Path(self.get_temporary_directory(delete_at_exit=True)) / FILE
+        with self.get_temporary_directory(
+            delete_after_step_execution=True, delete_at_exit=False
+        ) as folder:
+            local = Path(folder) / FILE
         with (
             self.artifact_store.open(str(Path(self.uri) / FILE), "rb") as source,
             local.open("wb") as copy,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.console import show_outcome, show_start
+from pipelines.console import show_note, show_outcome, show_start
 from tabular.errors import ConfigError, DataError, StoreError
 from tabular.files import disk_error, whole_file
 from tabular.problem import Problem, load_problem
@@ -22,12 +21,15 @@ DONE, REFUSED = 0, 1
 
 def train(name: str, data: Path | None, report_file: Path | None, *, root: Path, home: Path) -> int:
     """Train one problem; return 0 where the model was accepted, 1 where a gate refused it."""
-    problem = load_problem(name, root / "configs" / "problems")
+    file = Path(name)
+    is_path = file.suffix == ".yaml"
+    folder = file.parent if is_path else root / "configs" / "problems"
+    problem = load_problem(file.stem if is_path else name, folder)
     if data is not None and not data.exists():
         raise DataError(f"--data: {data}: there is no such file; check the path, or leave it out.")
     if report_file is not None and not report_file.resolve().parent.is_dir():
         raise ConfigError(
-            f"--report: the folder {report_file.parent} does not exist; make it first."
+            f"--report: there is no folder {report_file.parent}; make it first."
         )
     show_start(problem, data)
     _refuse_unexportable(problem)
@@ -126,4 +128,4 @@ def _reap_dead_runs(client: Any) -> None:
     for status in (ExecutionStatus.RUNNING, ExecutionStatus.INITIALIZING):
         for run in client.list_pipeline_runs(status=status.value).items:
             client.zen_store.update_run(run.id, PipelineRunUpdate(status=ExecutionStatus.FAILED))
-            print(f"bentoline: run {run.name} had died; it is marked as failed.", file=sys.stderr)
+            show_note(f"run {run.name} had died; it is marked as failed.")

@@ -24,6 +24,11 @@ def show_start(problem: Problem, data: Path | None) -> None:
     console.print(f"[bold]{problem.title}[/] ({problem.task}) on {source}")
 
 
+def show_note(sentence: str) -> None:
+    """One line beside the outcome."""
+    console.print(sentence, style="yellow")
+
+
 def show_outcome(outcome: dict[str, Any]) -> None:
     """Steps, metrics with intervals, gates, verdict, and where everything lies."""
     console.print(_steps(outcome["steps"]))

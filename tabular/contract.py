@@ -84,7 +84,8 @@ class Column(Frozen):
             "format": ("date",),
         }
         for key, types in only_for.items():
-            if key in self.model_fields_set and self.type not in types:
+            default = type(self).model_fields[key].get_default(call_default_factory=True)
+            if getattr(self, key) != default and self.type not in types:
                 raise ValueError(f"{key} is for type {' or '.join(types)}, got type {self.type}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min must be at most max, got min {self.min:g} and max {self.max:g}")

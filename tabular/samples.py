@@ -1,13 +1,14 @@
 """Built-in samples: made-up tables that look like a real one and can be learned about as well.
 
-A sample spec (JSON, `configs/samples/`) splits a real table by its target, into classes or ten bins,
-and keeps for each group the marginal of every column and one correlation matrix. `generate` draws
-each group from a Gaussian copula (Nelsen 2006, "An Introduction to Copulas", 2.3 and 2.10).
+A sample spec (JSON, `configs/samples/`) splits a real table into the leaves of a small tree for its
+target, and keeps for each leaf the marginal of every column and one correlation matrix.
+`generate` draws each leaf from a Gaussian copula (Nelsen 2006, "An Introduction to Copulas", 2.3).
 
-Kept: categories, spikes, ranges, missing shares, how values are written, how each column depends on
-the target, and pairwise rank dependence. Lost: dependence among three columns or more inside a
-group, which values are missing together, and exact pairs such as a latitude with its longitude.
-No row of the real table is in a spec; single values are: categories, and each group's extremes.
+Kept: categories, spikes, ranges, missing shares, how values are written, the tree's interactions,
+and pairwise rank dependence in a leaf. Lost: other dependence among three columns or more, which
+values are missing together, and exact pairs such as a latitude with its longitude. No row of the
+real table is in a spec; single values are: categories, and quantiles with the extremes of each leaf
+(100 rows or more).
 
 `python -m tabular.sample_fit --help` makes a spec from a table of your own.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,7 @@ class Levels(Frozen):
 class Number(Frozen):
     """Many numbers; the drawn value or delta is a multiple of `step`.
 
-    Written with exactly `decimals` digits if `fixed`, otherwise as Python writes a float (`40454.0`).
+    Written with exactly `decimals` digits if `fixed`, otherwise as Python does (`40454.0`).
     """
 
     kind: Literal["number"] = "number"
@@ -80,7 +81,7 @@ class Time(Frozen):
     kind: Literal["time"] = "time"
     step: float = Field(gt=0)
     wraps: bool = True
-    forms: dict[TimeCase, dict[TimeForm, Share]]
+    forms: dict[TimeCase, dict[TimeForm, Share]] = Field(min_length=1)
     offset_of: Offset | None = None
 
 
@@ -106,7 +107,7 @@ Column = Annotated[Levels | Number | Time | Identifier, Field(discriminator="kin
 
 
 class Group(Frozen):
-    """Rows whose target is alike.
+    """Rows that are alike: one leaf of the tree.
 
     Attributes:
         share: Share of all rows.
@@ -165,11 +166,13 @@ def _check_offset(columns: Mapping[str, Column], name: str, column: Column) -> N
 def _check_group(spec: SampleSpec, group: Group, place: str) -> None:
     columns = spec.random_columns
     if wrong := sorted(set(columns) ^ set(group.marginals)):
-        raise ValueError(f"{place}.marginals must name each random column once, see {listed(wrong)}")
+        raise ValueError(f"{place}.marginals must name each random column, see {listed(wrong)}")
     if wrong := sorted(set(group.missing) - set(spec.columns)):
         raise ValueError(f"{place}.missing names unknown columns {listed(wrong)}")
     if [len(row) for row in group.correlation] != list(range(len(columns))):
-        raise ValueError(f"{place}.correlation must have {len(columns)} rows of 0, 1, 2, ... numbers")
+        raise ValueError(
+            f"{place}.correlation must have {len(columns)} rows of 0, 1, 2 ... numbers"
+        )
     if any(abs(r) > 1 for row in group.correlation for r in row):
         raise ValueError(f"{place}.correlation must lie in [-1, 1]")
     for name, column in columns.items():
@@ -200,13 +203,19 @@ def load_spec(path: Path) -> SampleSpec:
             f"Make one with `python -m tabular.sample_fit`."
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the spec"
-        message = first["msg"].removeprefix("Value error, ")
         raise ConfigError(
-            f"{path}: {key}: {message}. Mend it, or make it anew with "
+            f"{path}: {first_problem(error)}. Mend it, or make it anew with "
             f"`python -m tabular.sample_fit`."
         ) from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first wrong key of a spec, and what is wrong with it."""
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"])) or "the spec"
+    if first["type"] == "extra_forbidden":
+        return f"{key}: there is no such key"
+    return f"{key}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def generate(spec: SampleSpec, n_rows: int, seed: int) -> pa.Table:
@@ -246,9 +255,7 @@ def quantile_levels(n_levels: int) -> Floats:
     return levels
 
 
-def _draw_groups(
-    spec: SampleSpec, n_rows: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
+def _draw_groups(spec: SampleSpec, n_rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Group number of each of n_rows rows, from one uniform number in each n-th of [0, 1)."""
     uniform = (rng.permutation(n_rows) + rng.random(n_rows)) / n_rows
     return _pick(np.array([group.share for group in spec.groups]), uniform)
@@ -262,7 +269,7 @@ def _pick(shares: Floats, uniform: Floats) -> npt.NDArray[np.int64]:
 def _draw_values(
     spec: SampleSpec, groups: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> dict[str, Floats]:
-    """n values for each random column: level numbers, numbers or minutes; offsets added."""
+    """Values of each random column, n each: level numbers, numbers or minutes; offsets added."""
     columns = spec.random_columns
     noise = rng.standard_normal((len(groups), len(columns)))
     values = {name: np.empty(len(groups)) for name in columns}
@@ -289,15 +296,29 @@ def _root(correlation: tuple[tuple[float, ...], ...]) -> Floats:
         matrix[i, :i] = matrix[:i, i] = row
     eigenvalues, vectors = np.linalg.eigh(matrix)
     root: Floats = (vectors * np.sqrt(np.clip(eigenvalues, 0, None))) @ vectors.T
-    return root / np.linalg.norm(root, axis=1, keepdims=True)
+    root /= np.linalg.norm(root, axis=1, keepdims=True)
+    return root
 
 
 def _draw(column: Levels | Number | Time, marginal: Floats, uniform: Floats) -> Floats:
     if isinstance(column, Levels):
         return _pick(marginal, uniform).astype(np.float64)
-    values = np.interp(uniform, quantile_levels(len(marginal)), marginal)
-    steps: Floats = np.rint(values / column.step)
+    steps: Floats = np.rint(_between_quantiles(marginal, uniform) / column.step)
     return steps * column.step
+
+
+def _between_quantiles(quantiles: Floats, uniform: Floats) -> Floats:
+    """Read n shares off a quantile grid: linear, but the nearer end beside a repeated value.
+
+    Between a spike at 0 and its neighbour -10 the table has no values; a line would make some up.
+    """
+    numbers = np.arange(len(quantiles))
+    place = np.interp(uniform, quantile_levels(len(quantiles)), numbers)
+    repeats = np.diff(quantiles, prepend=np.nan, append=np.nan) == 0
+    is_spike = repeats[:-1] | repeats[1:]
+    lower = np.minimum(place.astype(int), len(quantiles) - 2)
+    is_beside = is_spike[lower] | is_spike[lower + 1]
+    return np.interp(np.where(is_beside, np.rint(place), place), numbers, quantiles)
 
 
 def _write(column: Column, values: Floats, rng: np.random.Generator) -> npt.NDArray[np.object_]:
@@ -312,9 +333,10 @@ def _write(column: Column, values: Floats, rng: np.random.Generator) -> npt.NDAr
     elif isinstance(column, Time):
         texts = _write_times(column, values, rng.random(len(values)))
     else:
+        numbers = values.astype(np.int64)
         if column.n_distinct is not None:
-            values = rng.integers(1, column.n_distinct, size=len(values), endpoint=True)
-        texts = [column.template.format(number) for number in values.astype(int).tolist()]
+            numbers = rng.integers(1, column.n_distinct, size=len(values), endpoint=True)
+        texts = [column.template.format(number) for number in numbers.tolist()]
     return np.array(texts, dtype=object)
 
 
@@ -326,16 +348,15 @@ def time_case(minutes: int) -> TimeCase:
 
 
 def _write_times(column: Time, minutes: Floats, uniform: Floats) -> list[str]:
-    picks: dict[TimeCase, tuple[list[Any], Floats]] = {
-        case: (list(shares), np.array(list(shares.values())))
-        for case, shares in column.forms.items()
-    }
-    texts = []
-    for minute, chance in zip(np.rint(minutes).astype(int).tolist(), uniform, strict=True):
-        clock = minute % MINUTES_PER_DAY if column.wraps else minute
-        forms, shares = picks.get(time_case(clock)) or next(iter(picks.values()))
-        texts.append(_write_time(clock, forms[int(_pick(shares, chance))]))
-    return texts
+    clock = np.rint(minutes % MINUTES_PER_DAY if column.wraps else minutes).astype(int)
+    texts = np.empty(len(clock), dtype=object)
+    fallback = next(iter(column.forms.values()))
+    for minute in np.unique(clock).tolist():
+        shares = column.forms.get(time_case(minute), fallback)
+        written = np.array([_write_time(minute, form) for form in shares], dtype=object)
+        rows = np.flatnonzero(clock == minute)
+        texts[rows] = written[_pick(np.array(list(shares.values())), uniform[rows])]
+    return [str(text) for text in texts]
 
 
 def _write_time(minutes: int, form: TimeForm) -> str:
