@@ -96,7 +96,7 @@ def write_bundle(
     """
     files = {
         GRAPH: graph,
-        "contract.json": _dump(contract.model_dump(mode="json", exclude_unset=True)),
+        "contract.json": _dump(contract.model_dump(mode="json")),
         "decision.json": _dump(decision.model_dump(mode="json")),
         "golden.json": _dump(golden),
         "reference.json": _dump(reference),

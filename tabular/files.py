@@ -1,7 +1,7 @@
 """Files that are there whole or not at all: one file, or a folder of them.
 
-Both are written under a temporary name that starts with a dot, synced to the disk and renamed. What a
-killed process leaves keeps its temporary name, and no reader looks at names that start with a dot.
+Both are written under a temporary name that starts with a dot, synced to the disk and renamed. What
+a killed process leaves keeps its temporary name, and no reader looks at such names.
 """
 
 from __future__ import annotations

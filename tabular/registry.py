@@ -6,8 +6,8 @@
     ROOT/PROBLEM/.lock                   held while a version is published or an alias moved
 
 Readers take no lock: a version or alias is there whole or not at all. What a killed process leaves
-starts with a dot and is cleared by the next publication; an audit line that it owed is written by the
-next move.
+starts with a dot and is cleared by the next publication; an audit line that it owed is written by
+the next move.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ class Registry:
                 "actor": actor,
                 "why": why,
                 "git_commit": manifest.get("report", manifest).get("git_commit", ""),
-                "at": datetime.now(timezone.utc).isoformat(),
+                "at": datetime.now(UTC).isoformat(),
             }
             with whole_file(path) as unfinished:
                 unfinished.write_text(json.dumps(record) + "\n", encoding="utf-8")
