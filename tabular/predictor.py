@@ -229,8 +229,8 @@ def _codes(feature: Feature) -> dict[str, int] | None:
 
 def _broken(violations: Sequence[Violation]) -> DataError:
     first, n_more = violations[0], len(violations) - 1
-    more = f" + {n_more} more" if n_more else ""
+    more = f" ({n_more} more broken)" if n_more else ""
     return DataError(
-        f"predict: row {first.row}, column '{first.column}': must be {first.rule}, got "
-        f"'{first.value}'{more}. The columns are listed at GET /contract."
+        f"predict: row {first.row}, column '{first.column}': got '{first.value}', the rule is: "
+        f"{first.rule}{more}. The columns are listed at GET /contract."
     )
