@@ -68,7 +68,9 @@ def compare(
         )
     difference = np.abs(np.asarray(expected, dtype=np.float64) - answered).max(axis=1)
     difference = np.where(np.isnan(difference), np.inf, difference)
-    differs = np.zeros(1) if label_expected is None else np.not_equal(label_expected, label_answered)
+    differs = np.zeros(1)
+    if label_expected is not None and label_answered is not None:
+        differs = np.not_equal(label_expected, label_answered)
     return Parity(
         n_rows=len(expected),
         label_disagreement_share=float(np.mean(differs)),
@@ -159,7 +161,11 @@ def _register_converters() -> None:
     logging.getLogger("skl2onnx").setLevel(logging.ERROR)
     zipmap = {"zipmap": [True, False, "columns"], "nocl": [True, False]}
     update_registered_converter(
-        LGBMClassifier, "LightGbmLGBMClassifier", classifier_shapes, convert_lightgbm, options=zipmap
+        LGBMClassifier,
+        "LightGbmLGBMClassifier",
+        classifier_shapes,
+        convert_lightgbm,
+        options=zipmap,
     )
     update_registered_converter(
         LGBMRegressor,
@@ -173,11 +179,25 @@ def _register_converters() -> None:
         "CatBoostClassifier",
         classifier_shapes,
         _convert_catboost,
+        parser=_parse_catboost,
         options=zipmap,
     )
     update_registered_converter(
         CatBoostRegressor, "CatBoostRegressor", regressor_shapes, _convert_catboost
     )
+
+
+def _parse_catboost(
+    scope: Any, model: Any, inputs: Any, custom_parsers: Any = None  # noqa: ARG001 skl2onnx names it
+) -> Any:
+    """Declare label and probabilities: skl2onnx does not see that CatBoost's class classifies."""
+    from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
+
+    operator = scope.declare_local_operator("CatBoostClassifier", model)
+    operator.inputs = inputs
+    operator.outputs.append(scope.declare_local_variable("label", Int64TensorType()))
+    operator.outputs.append(scope.declare_local_variable("probabilities", FloatTensorType()))
+    return operator.outputs
 
 
 def _convert_catboost(scope: Any, operator: Any, container: Any) -> None:
@@ -229,16 +249,16 @@ def probe_export(problem: Problem) -> None:
                 f"candidates.{name} ({candidate.estimator}) cannot be used: {error}"
             ) from error
         except Exception as error:
-            if type(error).__module__.partition(".")[0] not in ("lightgbm", "_catboost", "catboost"):
+            if type(error).__module__.partition(".")[0] not in ("lightgbm", "_catboost"):
                 raise
             raise ConfigError(
                 f"candidates.{name} ({candidate.estimator}) cannot be used: {error}"
             ) from error
         if parity.parity_share < PROBE_PARITY_SHARE:
             raise ConfigError(
-                f"candidates.{name} ({candidate.estimator}): its ONNX graph answers otherwise than "
-                f"the model in {1 - parity.parity_share:.0%} of {parity.n_rows} made-up rows (by up "
-                f"to {parity.worst_difference:.2g}); leave out its params, or take another one."
+                f"candidates.{name} ({candidate.estimator}): its ONNX graph answers otherwise "
+                f"than the model in {1 - parity.parity_share:.0%} of {parity.n_rows} made-up rows "
+                f"(by up to {parity.worst_difference:.2g}); change its params, or take another."
             )
 
 
