@@ -74,6 +74,9 @@ class Predictor:
             name: Reader(column, self.contract.tokens(column)) for name, column in inputs.items()
         }
         self._dtypes = {name: _dtype(column.type) for name, column in inputs.items()}
+        self._category_places = [
+            place for place, feature in enumerate(self.features) if feature.kind == "category"
+        ]
         self._codes = [_codes(feature) for feature in self.features]
         self._derives = bool(self.contract.derive)
         self._read_by_derivations = {
@@ -99,11 +102,12 @@ class Predictor:
     def predict_matrix(self, X: Matrix) -> Prediction:
         """Predict n rows of model input (n, k)."""
         calibrated = self.decision.calibrate(self.answer_matrix(X))
-        unseen = {
-            feature.name: X[:, place] == -1
-            for place, feature in enumerate(self.features)
-            if feature.kind == "category" and (X[:, place] == -1).any()
-        }
+        is_unseen = X[:, self._category_places] == -1
+        unseen = {}
+        if is_unseen.any():
+            for column, place in enumerate(self._category_places):
+                if is_unseen[:, column].any():
+                    unseen[self.features[place].name] = is_unseen[:, column]
         if self.decision.task == "regression":
             values = calibrated[:, 0]
             low, high = self.decision.interval(values) or (None, None)
