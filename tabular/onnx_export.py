@@ -30,7 +30,12 @@ PROBE_ROWS = 300
 PROBE_MISSING_SHARE = 0.1
 PROBE_CATEGORIES = 4  # for a category column whose categories only the rows tell
 PROBE_TREES = 8
-TREE_COUNTS = ("n_estimators", "iterations", "max_iter", "num_iterations")
+TREE_COUNTS = {
+    "random_forest": "n_estimators",
+    "lightgbm": "n_estimators",
+    "catboost": "iterations",
+    "hist_gradient_boosting": "max_iter",
+}
 # One row in a hundred may fall on the other side of a threshold that float32 cannot write.
 PROBE_PARITY_SHARE = 0.99
 
@@ -188,7 +193,10 @@ def _register_converters() -> None:
 
 
 def _parse_catboost(
-    scope: Any, model: Any, inputs: Any, custom_parsers: Any = None  # noqa: ARG001 skl2onnx names it
+    scope: Any,
+    model: Any,
+    inputs: Any,
+    custom_parsers: Any = None,  # noqa: ARG001 skl2onnx names it
 ) -> Any:
     """Declare label and probabilities: skl2onnx does not see that CatBoost's class classifies."""
     from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
@@ -276,18 +284,11 @@ def _probe(
 def _small(candidate: Candidate, seed: int) -> Candidate:
     """The first draw of the candidate, with few trees in it and in its parts."""
     candidate = with_params(candidate, drawn_params(candidate, seed)[0])
-    few: dict[str, Any] = {
-        key: min(value, PROBE_TREES) if isinstance(value, int) else value
-        for key, value in candidate.params.items()
-        if key in TREE_COUNTS
-    }
-    usual = {"lightgbm": "n_estimators", "random_forest": "n_estimators", "catboost": "iterations"}
-    usual["hist_gradient_boosting"] = "max_iter"
-    if candidate.estimator in usual and not few:
-        few = {usual[candidate.estimator]: PROBE_TREES}
-    if candidate.estimator == "logistic_regression":
-        few = {}
-    changed: dict[str, Any] = {"params": {**candidate.params, **few}}
+    changed: dict[str, Any] = {}
+    if key := TREE_COUNTS.get(candidate.estimator):
+        n_trees = candidate.params.get(key)
+        few = min(n_trees, PROBE_TREES) if isinstance(n_trees, int) else PROBE_TREES
+        changed["params"] = {**candidate.params, key: few}
     if candidate.final is not None:
         members = {name: _small(member, seed) for name, member in candidate.members.items()}
         changed |= {"members": members, "final": _small(candidate.final, seed)}
@@ -333,6 +334,6 @@ def _made_up_rows(features: tuple[Feature, ...], problem: Problem) -> tuple[Matr
     level = (filled / np.where(spread > 0, spread, 1)) @ rng.normal(size=len(features))
     level += rng.normal(size=PROBE_ROWS) * level.std()
     if problem.task == "regression":
-        return X, (level - level.mean()) / (level.std() or 1.0) * 10 + 30
+        return X, (level - level.min()) / (level.std() or 1.0) * 10 + 1  # some losses need y > 0
     cuts = np.quantile(level, np.linspace(0, 1, len(problem.target.classes) + 1)[1:-1])
     return X, np.digitize(level, cuts).astype(np.int64)
