@@ -26,7 +26,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "--problem",
         default=os.environ.get("BENTOLINE_PROBLEM", "vehicle_insurance"),
         metavar="NAME",
-        help="a file under configs/problems/ (default: %(default)s)",
+        help="a file under configs/problems/, or the path of one (default: %(default)s)",
     )
     parser.add_argument(
         "--data", type=Path, metavar="PATH", help="a .csv or .parquet file in place of the source"

@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tabular.bundle import Bundle, load_bundle
 from zenml.enums import ArtifactType
 from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.metadata.metadata_types import MetadataType
+
+from tabular.bundle import Bundle, load_bundle
 
 
 class BundleMaterializer(BaseMaterializer):

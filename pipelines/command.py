@@ -28,9 +28,7 @@ def train(name: str, data: Path | None, report_file: Path | None, *, root: Path,
     if data is not None and not data.exists():
         raise DataError(f"--data: {data}: there is no such file; check the path, or leave it out.")
     if report_file is not None and not report_file.resolve().parent.is_dir():
-        raise ConfigError(
-            f"--report: there is no folder {report_file.parent}; make it first."
-        )
+        raise ConfigError(f"--report: there is no folder {report_file.parent}; make it first.")
     show_start(problem, data)
     _refuse_unexportable(problem)
     with zenml_store(home):

@@ -3,11 +3,11 @@
 from typing import Annotated
 
 import pandas as pd
-from tabular.bundle import Bundle, ServedContract
 from zenml import ArtifactConfig, log_metadata, step
 from zenml.enums import ArtifactType
 
 from tabular import training
+from tabular.bundle import Bundle, ServedContract
 from tabular.decision import Decision
 from tabular.problem import Problem
 from tabular.sources import Snapshot

@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import pandas as pd
-from tabular.bundle import ServedContract
 from zenml import log_metadata, step
 
 from tabular import training
+from tabular.bundle import ServedContract
 from tabular.problem import Problem
 from tabular.training import Leaderboard
 

@@ -12,7 +12,7 @@ from tabular.sources import Snapshot, load_table, save_snapshot
 
 @step(enable_cache=False)  # the source is read each time; its content hash keeps the rest cached
 def load_rows(problem: Problem, data: str, root: str, home: str) -> Annotated[Snapshot, "snapshot"]:
-    """Read the source, or the file `data` where it is not empty; write a content-hashed snapshot."""
+    """Read the source, or `data` where it names a file; write a content-hashed snapshot."""
     table, source, synthetic = load_table(
         problem, data=Path(data) if data else None, root=Path(root)
     )

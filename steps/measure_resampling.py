@@ -19,5 +19,6 @@ def measure_resampling(
 ) -> Annotated[ResamplingReport, "resampling_report"]:
     """Fit the winner with and without resampling; score on validation rows."""
     report = training.measure_resampling(train_rows, validation_rows, leaderboard, problem)
-    log_metadata({"rows": min(len(train_rows), problem.evaluation.resampling_rows)})
+    if report.rows:
+        log_metadata({"rows": min(len(train_rows), problem.evaluation.resampling_rows)})
     return report

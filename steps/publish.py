@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from tabular.bundle import Bundle
 from zenml import log_metadata, step
 from zenml.types import HTMLString
 
 from steps.model_version import mirror_version
 from tabular import training
+from tabular.bundle import Bundle
 from tabular.gates import Verdict
 from tabular.problem import Problem
 

@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 import pandas as pd
-from tabular.bundle import Bundle
 from zenml import step
 from zenml.types import HTMLString
 
 from tabular import training
+from tabular.bundle import Bundle
 from tabular.card import render_card
 from tabular.checks import Quarantine
 from tabular.gates import Verdict

@@ -46,7 +46,10 @@ def fit_decision(problem: Problem, raw_answer: Array, y: Array) -> Decision:
         )
     p = np.asarray(raw_answer[:, positive], dtype=np.float64)
     uncut = Decision(
-        task="binary", classes=classes, positive=positive, threshold=0.5,
+        task="binary",
+        classes=classes,
+        positive=positive,
+        threshold=0.5,
         **_calibration(problem.decision.calibration, p, happened),
     )
     calibrated = uncut.calibrate(raw_answer)[:, positive]

@@ -585,9 +585,7 @@ def measure_resampling(
     if problem.task != "binary":
         return ()
     if len(y) > (limit := problem.evaluation.resampling_rows):
-        X, _, y, _ = train_test_split(
-            X, y, train_size=limit, random_state=problem.seed, stratify=y
-        )
+        X, _, y, _ = train_test_split(X, y, train_size=limit, random_state=problem.seed, stratify=y)
     candidate = with_params(problem.candidates[trial.candidate], trial.params)
     place = list(problem.target.classes).index(problem.target.positive)
     rows = []

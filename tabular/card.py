@@ -141,16 +141,18 @@ def _template() -> Template:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "number": number, "seconds": seconds, "inline": inline, "clip": clip, "metric": metric_name,
+        "number": number,
+        "seconds": seconds,
+        "inline": inline,
+        "clip": clip,
+        "metric": metric_name,
         "mark": charts.mark,
     }
     return environment.get_template("card.html")
 
 
 def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    )
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _top(counts: Mapping[str, float] | None, n: int) -> list[tuple[str, float]]:
@@ -174,14 +176,20 @@ def _gates(report: Report) -> list[dict[str, Any]]:
         interval = _interval(report.get("metrics", {}).get(result["metric"]))
         limit_text = re.search(r"-?\d[\d.]*(?:e[+-]?\d+)?$", str(result["limit"]))
         limit = float(limit_text[0]) if limit_text else None
-        kind = "passed" if result["passed"] else (
-            "warning" if result.get("severity") == "warn" else "failed"
+        kind = (
+            "passed"
+            if result["passed"]
+            else ("warning" if result.get("severity") == "warn" else "failed")
         )
-        rows.append({
-            **result, "kind": kind, "name": _with_unit(result["metric"], report),
-            "end": _end(result["value"], interval),
-            "strip": _gate_strip(result, limit, interval, kind),
-        })
+        rows.append(
+            {
+                **result,
+                "kind": kind,
+                "name": _with_unit(result["metric"], report),
+                "end": _end(result["value"], interval),
+                "strip": _gate_strip(result, limit, interval, kind),
+            }
+        )
     return rows
 
 
@@ -199,7 +207,10 @@ def _gate_strip(
     pad = (max(places) - min(places)) * 0.25 or abs(limit) * 0.1 or 1.0
     return charts.strip(
         f"{metric_name(result['metric'])} is {number(value)}; limit: {result['limit']}",
-        value, (min(places) - pad, max(places) + pad), interval=interval, limit=limit,
+        value,
+        (min(places) - pad, max(places) + pad),
+        interval=interval,
+        limit=limit,
         allowed="below" if "most" in str(result["limit"]) else "above",
         tone=kind,
     )
@@ -207,8 +218,12 @@ def _gate_strip(
 
 def _metrics(report: Report) -> list[dict[str, Any]]:
     return [
-        {"name": _with_unit(name, report), "words": METRIC_WORDS.get(name, ("", ""))[1],
-         "value": (m or {}).get("value"), "interval": _interval(m)}
+        {
+            "name": _with_unit(name, report),
+            "words": METRIC_WORDS.get(name, ("", ""))[1],
+            "value": (m or {}).get("value"),
+            "interval": _interval(m),
+        }
         for name, m in report.get("metrics", {}).items()
     ]
 
@@ -232,15 +247,21 @@ def _trials(report: Report) -> list[dict[str, Any]]:
     for t in shown:
         is_chosen = t["candidate"] == chosen.get("candidate")
         tried = [o for o in trials if o["candidate"] == t["candidate"]]
-        rows.append({
-            **t, "is_chosen": is_chosen, "n": len(tried),
-            "seconds": sum(o["seconds"] for o in tried if _is_number(o.get("seconds"))),
-            "strip": charts.strip(
-                f"{t['candidate']}: {number(t['mean'])} ± {number(t.get('sd'))}",
-                t["mean"], (low, high), tone="s0" if is_chosen else "s9",
-                interval=(t["mean"] - sds[id(t)], t["mean"] + sds[id(t)]),
-            ),
-        })
+        rows.append(
+            {
+                **t,
+                "is_chosen": is_chosen,
+                "n": len(tried),
+                "seconds": sum(o["seconds"] for o in tried if _is_number(o.get("seconds"))),
+                "strip": charts.strip(
+                    f"{t['candidate']}: {number(t['mean'])} ± {number(t.get('sd'))}",
+                    t["mean"],
+                    (low, high),
+                    tone="s0" if is_chosen else "s9",
+                    interval=(t["mean"] - sds[id(t)], t["mean"] + sds[id(t)]),
+                ),
+            }
+        )
     return rows
 
 
@@ -254,18 +275,21 @@ def _lower_wins(report: Report, trials: Sequence[Mapping[str, Any]]) -> bool:
 
 def _plots(report: Report) -> list[tuple[str, str, Markup]]:
     curves = {
-        name: kept for name, points in (report.get("curves") or {}).items()
+        name: kept
+        for name, points in (report.get("curves") or {}).items()
         if (kept := charts.finite(points))
     }
     size = (240.0, 226.0) if len(curves) >= 3 else (366.0, 262.0)
-    return [_plot(name, points, size, str(report.get("unit") or ""))
-            for name, points in curves.items()]
+    return [
+        _plot(name, points, size, str(report.get("unit") or "")) for name, points in curves.items()
+    ]
 
 
 def _plot(
     name: str, points: list[tuple[float, float]], size: tuple[float, float], unit: str
 ) -> tuple[str, str, Markup]:
     """Return the heading, the caption and the drawing of one curve."""
+
     def share(title: str) -> Axis:
         return Axis(title, 0.0, 1.0)
 
@@ -273,27 +297,48 @@ def _plot(
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     if name == "roc":
         frame = Frame(share("False positive rate"), share("True positive rate"), *size)
-        return ("ROC", "Dashed: chance.",
-                charts.line_chart("ROC curve", {name: points}, frame, diagonal=True))
+        return (
+            "ROC",
+            "Dashed: chance.",
+            charts.line_chart("ROC curve", {name: points}, frame, diagonal=True),
+        )
     if name == "pr":
         frame = Frame(share("Recall"), share("Precision"), *size)
-        return ("Precision and recall", "One point per threshold.",
-                charts.line_chart("Precision by recall", {name: points}, frame))
+        return (
+            "Precision and recall",
+            "One point per threshold.",
+            charts.line_chart("Precision by recall", {name: points}, frame),
+        )
     if name == "calibration":
         top = min(1.0, max(*xs, *ys) * 1.08)
         frame = Frame(Axis("Predicted probability", 0, top), Axis("Observed share", 0, top), *size)
-        return ("Calibration", "Dashed: a probability that means what it says.",
-                charts.line_chart("Observed share by predicted probability", {name: points},
-                                  frame, diagonal=True, marks=True))
+        return (
+            "Calibration",
+            "Dashed: a probability that means what it says.",
+            charts.line_chart(
+                "Observed share by predicted probability",
+                {name: points},
+                frame,
+                diagonal=True,
+                marks=True,
+            ),
+        )
     if name == "residuals":
-        frame = Frame(charts.axis_over(f"Actual{in_unit}", [*xs, *ys]),
-                      charts.axis_over(f"Predicted{in_unit}", [*xs, *ys]), *size)
+        frame = Frame(
+            charts.axis_over(f"Actual{in_unit}", [*xs, *ys]),
+            charts.axis_over(f"Predicted{in_unit}", [*xs, *ys]),
+            *size,
+        )
         swapped = [(actual, predicted) for predicted, actual in points]
-        return ("Predicted and actual", f"{len(points)} test rows. Dashed: no error.",
-                charts.scatter("Predicted by actual value", swapped, frame, diagonal=True))
+        return (
+            "Predicted and actual",
+            f"{len(points)} test rows. Dashed: no error.",
+            charts.scatter("Predicted by actual value", swapped, frame, diagonal=True),
+        )
     if name == "error_histogram":
-        frame = Frame(charts.axis_over(f"Error{in_unit}", xs),
-                      charts.axis_over("Rows", ys, zero=True), *size)
+        frame = Frame(
+            charts.axis_over(f"Error{in_unit}", xs), charts.axis_over("Rows", ys, zero=True), *size
+        )
         return "Errors", "Test rows by error.", charts.columns("Rows by error", points, frame)
     frame = Frame(charts.axis_over("", xs), charts.axis_over("", ys), *size)
     return clip(name.replace("_", " ")), "", charts.line_chart(name, {name: points}, frame)
@@ -304,8 +349,11 @@ def _importances(report: Report) -> dict[str, Any]:
     ranked = sorted(pairs.items(), key=lambda kv: -kv[1])
     rest = ranked[MAX_IMPORTANCES:]
     rows = [(name, value, number(float(value))) for name, value in ranked[:MAX_IMPORTANCES]]
-    return {"chart": charts.bars("Importance by column", rows) if rows else "",
-            "n_rest": len(rest), "rest": max((v for _, v in rest), default=0.0)}
+    return {
+        "chart": charts.bars("Importance by column", rows) if rows else "",
+        "n_rest": len(rest),
+        "rest": max((v for _, v in rest), default=0.0),
+    }
 
 
 def _slices(report: Report) -> dict[str, Any]:
@@ -321,15 +369,26 @@ def _slices(report: Report) -> dict[str, Any]:
     pad = (max(known) - min(known)) * 0.08 or 1.0
     span = (min(known) - pad, max(known) + pad)
     rows = [
-        {**s, "is_first": i == 0 or shown[i - 1]["column"] != s["column"],
-         "numbers": [s["metrics"].get(n) for n in names],
-         "strip": charts.strip(
-             f"{clip(s['column'])} {clip(s['value'])}: {number(s['metrics'].get(first))}",
-             s["metrics"].get(first), span, limit=overall if _is_number(overall) else None)}
+        {
+            **s,
+            "is_first": i == 0 or shown[i - 1]["column"] != s["column"],
+            "numbers": [s["metrics"].get(n) for n in names],
+            "strip": charts.strip(
+                f"{clip(s['column'])} {clip(s['value'])}: {number(s['metrics'].get(first))}",
+                s["metrics"].get(first),
+                span,
+                limit=overall if _is_number(overall) else None,
+            ),
+        }
         for i, s in enumerate(shown)
     ]
-    return {"names": names, "rows": rows, "first": first, "overall": overall,
-            "n_rest": len(slices) - len(shown)}
+    return {
+        "names": names,
+        "rows": rows,
+        "first": first,
+        "overall": overall,
+        "n_rest": len(slices) - len(shown),
+    }
 
 
 def _shared(metrics: Iterable[Mapping[str, float]]) -> list[str]:

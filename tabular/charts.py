@@ -85,7 +85,11 @@ def axis_over(title: str, values: Iterable[float], *, zero: bool = False) -> Axi
 
 
 def line_chart(
-    title: str, series: Mapping[str, Points], frame: Frame, *, diagonal: bool = False,
+    title: str,
+    series: Mapping[str, Points],
+    frame: Frame,
+    *,
+    diagonal: bool = False,
     marks: bool = False,
 ) -> Markup:
     """Draw one line per series; a legend only where there are two or more."""
@@ -131,20 +135,36 @@ def bars(title: str, values: Sequence[tuple[str, float, str]]) -> Markup:
     for place, (label, value, text) in enumerate(values):
         share = max(value, 0.0) / top if top > 0 and math.isfinite(value) else 0.0
         y, span = place * ROW_PX, share * (100 - start - VALUE_SHARE)
-        parts.append(Markup(
-            '<text class="bl" x="{x:.1f}%" y="{yt}">{label}</text>'
-            '<rect class="fl s0" x="{b:.1f}%" y="{yb}" width="{w:.1f}%" height="11"/>'
-            '<text class="bv" x="{v:.1f}%" dx="7" y="{yt}">{text}</text>'
-        ).format(x=start - 1.5, yt=y + 14, label=clip(label, MAX_BAR_LABEL), b=start, yb=y + 5,
-                 w=span, v=start + span, text=text))
-    return Markup('<svg class="bars" role="img" width="100%" height="{h}"><title>{t}</title>{p}'
-                  "</svg>").format(h=len(values) * ROW_PX + 4, t=title, p=Markup("").join(parts))
+        parts.append(
+            Markup(
+                '<text class="bl" x="{x:.1f}%" y="{yt}">{label}</text>'
+                '<rect class="fl s0" x="{b:.1f}%" y="{yb}" width="{w:.1f}%" height="11"/>'
+                '<text class="bv" x="{v:.1f}%" dx="7" y="{yt}">{text}</text>'
+            ).format(
+                x=start - 1.5,
+                yt=y + 14,
+                label=clip(label, MAX_BAR_LABEL),
+                b=start,
+                yb=y + 5,
+                w=span,
+                v=start + span,
+                text=text,
+            )
+        )
+    return Markup(
+        '<svg class="bars" role="img" width="100%" height="{h}"><title>{t}</title>{p}</svg>'
+    ).format(h=len(values) * ROW_PX + 4, t=title, p=Markup("").join(parts))
 
 
 def strip(
-    title: str, value: float | None, span: tuple[float, float], *,
-    interval: tuple[float, float] | None = None, limit: float | None = None,
-    allowed: str = "", tone: str = "s0",
+    title: str,
+    value: float | None,
+    span: tuple[float, float],
+    *,
+    interval: tuple[float, float] | None = None,
+    limit: float | None = None,
+    allowed: str = "",
+    tone: str = "s0",
 ) -> Markup:
     """Draw a value on a line from span[0] to span[1], with its interval and a limit.
 
@@ -163,27 +183,30 @@ def strip(
         at = place(limit)
         start, wide = (at, 100 - at) if allowed == "above" else (0.0, at)
         if allowed:
-            parts.append(f'<rect class="ok" x="{start:.1f}%" width="{wide:.1f}%" y="4" '
-                         'height="10"/>')
+            parts.append(
+                f'<rect class="ok" x="{start:.1f}%" width="{wide:.1f}%" y="4" height="10"/>'
+            )
         parts.append(f'<line class="lim" x1="{at:.1f}%" x2="{at:.1f}%" y1="1" y2="17"/>')
     if interval is not None and all(map(math.isfinite, interval)):
         a, b = (place(v) for v in interval)
         parts.append(f'<line class="ci {tone}" x1="{a:.1f}%" x2="{b:.1f}%" y1="9" y2="9"/>')
     parts.append(f'<circle class="dot {tone}" cx="{place(value):.1f}%" cy="9" r="4"/>')
-    return Markup('<svg class="strip" role="img" width="100%" height="18"><title>{t}</title>{p}'
-                  "</svg>").format(t=title, p=_raw("".join(parts)))
+    return Markup(
+        '<svg class="strip" role="img" width="100%" height="18"><title>{t}</title>{p}</svg>'
+    ).format(t=title, p=_raw("".join(parts)))
 
 
 def mark(kind: str) -> Markup:
     """Draw a sign that differs in shape as well as colour: passed, failed or warning."""
     shape = MARKS[kind]
-    return _raw(f'<svg class="mk {kind}" role="img" viewBox="0 0 16 16"><title>{kind}</title>'
-                f"{shape}</svg>")
+    return _raw(
+        f'<svg class="mk {kind}" role="img" viewBox="0 0 16 16"><title>{kind}</title>{shape}</svg>'
+    )
 
 
 def _raw(drawing: str) -> Markup:
     """Trust a drawing that holds only our own tags, classes and numbers, never a user's text."""
-    return Markup(drawing)
+    return Markup(drawing)  # noqa: S704  # no text of a user is in it
 
 
 def _axes(frame: Frame) -> Markup:
@@ -193,18 +216,26 @@ def _axes(frame: Frame) -> Markup:
     parts = []
     for value in ticks(frame.y.low, frame.y.high):
         y = frame.at(frame.x.low, value)[1]
-        parts.append(f'<path class="gr" d="M{left:.1f} {y:.1f}H{right:.1f}"/>'
-                     f'<text class="ty" x="{left - 6:.1f}" y="{y + 3.5:.1f}">{_tick(value)}</text>')
+        parts.append(
+            f'<path class="gr" d="M{left:.1f} {y:.1f}H{right:.1f}"/>'
+            f'<text class="ty" x="{left - 6:.1f}" y="{y + 3.5:.1f}">{_tick(value)}</text>'
+        )
     for value in ticks(frame.x.low, frame.x.high, 7 if wide else 5):
         x = frame.at(value, frame.y.low)[0]
-        parts.append(f'<path class="ax" d="M{x:.1f} {floor:.1f}v4"/>'
-                     f'<text class="tx" x="{x:.1f}" y="{floor + 15:.1f}">{_tick(value)}</text>')
+        parts.append(
+            f'<path class="ax" d="M{x:.1f} {floor:.1f}v4"/>'
+            f'<text class="tx" x="{x:.1f}" y="{floor + 15:.1f}">{_tick(value)}</text>'
+        )
     parts.append(f'<path class="ax" d="M{left:.1f} {floor:.1f}H{right:.1f}"/>')
     return _raw("".join(parts)) + Markup(
         '<text class="tt" x="2" y="11">{y}</text>'
         '<text class="tt tx" x="{m:.1f}" y="{b:.1f}">{x}</text>'
-    ).format(y=clip(frame.y.title, 60), x=clip(frame.x.title, 60), m=(left + right) / 2,
-             b=frame.height - 4)
+    ).format(
+        y=clip(frame.y.title, 60),
+        x=clip(frame.x.title, 60),
+        m=(left + right) / 2,
+        b=frame.height - 4,
+    )
 
 
 def _tick(value: float) -> str:
@@ -229,12 +260,13 @@ def _dots(frame: Frame, points: Sequence[tuple[float, float]], css: str) -> Mark
 
 def _legend(frame: Frame, name: str, place: int, colour: str) -> Markup:
     x, y = frame.width - RIGHT - 96, frame.height - BOTTOM - 12 - 14 * place
-    return Markup('<path class="ln {c}" d="M{x:.0f} {y:.0f}h16"/><text class="lg" x="{t:.0f}" '
-                  'y="{b:.0f}">{n}</text>').format(c=colour, x=x, y=y, t=x + 21, b=y + 3.5,
-                                                   n=clip(name, 14))
+    return Markup(
+        '<path class="ln {c}" d="M{x:.0f} {y:.0f}h16"/><text class="lg" x="{t:.0f}" '
+        'y="{b:.0f}">{n}</text>'
+    ).format(c=colour, x=x, y=y, t=x + 21, b=y + 3.5, n=clip(name, 14))
 
 
 def _svg(title: str, frame: Frame, parts: Iterable[Markup]) -> Markup:
-    return Markup('<svg class="plot" role="img" viewBox="0 0 {w:.0f} {h:.0f}"><title>{t}</title>'
-                  "{p}</svg>").format(w=frame.width, h=frame.height, t=escape(title),
-                                      p=Markup("").join(parts))
+    return Markup(
+        '<svg class="plot" role="img" viewBox="0 0 {w:.0f} {h:.0f}"><title>{t}</title>{p}</svg>'
+    ).format(w=frame.width, h=frame.height, t=escape(title), p=Markup("").join(parts))

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -127,7 +127,9 @@ class Contract(Frozen):
 
     def tokens(self, column: Column) -> frozenset[str]:
         """Texts that stand for a missing value in this column, stripped and case-folded."""
-        return frozenset(t.strip().casefold() for t in (*self.missing_values, *column.missing_values))
+        return frozenset(
+            t.strip().casefold() for t in (*self.missing_values, *column.missing_values)
+        )
 
     def inputs(self) -> dict[str, Column]:
         """Columns that a prediction needs: features, and what derivations read."""
@@ -159,7 +161,9 @@ def match_columns(contract: Contract, names: Sequence[str], *, where: str) -> di
     stripped: dict[str, str] = {}
     for name in names:
         if name.strip() in stripped:
-            raise DataError(f"{where}: the column '{name.strip()}' stands twice; rename one of them.")
+            raise DataError(
+                f"{where}: the column '{name.strip()}' stands twice; rename one of them."
+            )
         stripped[name.strip()] = name
     found: dict[str, str] = {}
     missing: list[str] = []
@@ -173,8 +177,8 @@ def match_columns(contract: Contract, names: Sequence[str], *, where: str) -> di
         extra = [name for name in stripped if name not in contract.columns]
         hint = next((h for name in missing if (h := did_you_mean(name, extra))), "")
         raise DataError(
-            f"{where}: {len(missing)} of {len(contract.columns)} columns missing: {listed(missing)}"
-            f"{hint}; found {listed(stripped)}. Add them, or change `columns` in the problem's YAML."
+            f"{where}: {len(missing)} of {len(contract.columns)} columns missing: "
+            f"{listed(missing)}{hint}; found {listed(stripped)}. Add them, or change `columns` in the problem's YAML."
         )
     return found
 
@@ -208,28 +212,29 @@ def parse_columns(
 def parse_column(
     column: Column, values: Sequence[Any] | Array, missing: frozenset[str]
 ) -> tuple[Array, dict[int, str]]:
-    """Read the n values of one column; return the typed array and a rule for each unreadable row."""
+    """Read the n values of one column; return them typed, and a rule for each unreadable row."""
     if column.type == "category":
         return _parse_categories(column, values, missing), {}
     if column.type == "id":
         return _texts(values, missing), {}
+    broken: dict[int, str] = {}
     dtype = np.float64 if column.type == "date" else np.float32
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiub" and column.type == "number":
-        numbers, broken = values.astype(np.float64), {}
+        numbers = values.astype(np.float64)
     else:
         numbers, broken = _parse_each(column, values, missing)
-    if not np.isfinite(numbers).all():
-        for row in np.flatnonzero(np.isinf(numbers)).tolist():
-            broken[row] = "finite number"
-        numbers = np.where(np.isinf(numbers), np.nan, numbers)
-    typed = numbers.astype(dtype)
+    with np.errstate(over="ignore"):  # beyond float32 is refused like any infinity
+        typed = numbers.astype(dtype)
+    for row in np.flatnonzero(np.isinf(typed)).tolist():
+        broken[row] = "finite number"
+        typed[row] = np.nan
     if column.out_of_range == "missing":
         typed[outside_range(column, typed)] = np.nan
     return typed, broken
 
 
 def outside_range(column: Column, typed: Array) -> npt.NDArray[np.bool_]:
-    """Which of n typed numbers lie outside [min, max]; compared as float32, as the model sees them."""
+    """Which of n typed numbers lie outside [min, max], compared as float32 like the model."""
     outside = np.zeros(len(typed), dtype=bool)
     if column.min is not None:
         outside |= typed < np.float32(column.min)
@@ -241,7 +246,11 @@ def outside_range(column: Column, typed: Array) -> npt.NDArray[np.bool_]:
 def _parse_each(
     column: Column, values: Sequence[Any] | Array, missing: frozenset[str]
 ) -> tuple[npt.NDArray[np.float64], dict[int, str]]:
-    read = {"number": float, "time": parse_time, "date": lambda v: parse_date(v, column.format)}
+    read: dict[str, Callable[[Any], float]] = {
+        "number": float,
+        "time": parse_time,
+        "date": lambda value: parse_date(value, column.format),
+    }
     parse, nan = read[column.type], math.nan
     numbers = np.empty(len(values), dtype=np.float64)
     broken: dict[int, str] = {}
@@ -304,7 +313,7 @@ def parse_date(value: Any, form: str) -> float:
     else:
         raise ValueError(f"not a date: {value!r}")
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=UTC)
     return moment.timestamp() / SECONDS_PER_DAY
 
 
@@ -375,15 +384,3 @@ def encode(features: Sequence[Feature], columns: Mapping[str, Array]) -> Matrix:
             code.setdefault(MISSING, len(feature.categories))
             matrix[:, position] = [code.get(value, -1) for value in values]
     return matrix
-
-
-def unseen_share(features: Iterable[Feature], columns: Mapping[str, Array]) -> dict[str, float]:
-    """Share of the n rows, in [0, 1], whose category the model never saw, by column; zeros left out."""
-    shares: dict[str, float] = {}
-    for feature in features:
-        if feature.kind == "category":
-            known = {*feature.categories, MISSING}
-            values = columns[feature.name]
-            if n_unseen := sum(value not in known for value in values):
-                shares[feature.name] = n_unseen / len(values)
-    return shares

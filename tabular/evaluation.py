@@ -77,9 +77,12 @@ def evaluate(
     weigh = _weigher(decision, calibrated, y, config)
     slices = [
         SliceScore(
-            column=column, value=value, n_rows=int(rows.sum()),
-            metrics=_defined(_weigher(decision, calibrated[rows], y[rows], config)(
-                np.ones(int(rows.sum())))),
+            column=column,
+            value=value,
+            n_rows=int(rows.sum()),
+            metrics=_defined(
+                _weigher(decision, calibrated[rows], y[rows], config)(np.ones(int(rows.sum())))
+            ),
         )
         for column, values in slice_values.items()
         for value, rows in _slices(values, config.min_slice_rows)
@@ -138,10 +141,16 @@ def _binary(decision: Decision, calibrated: Floats, y: Array) -> Weigh:
     positive = (y[order] == decision.positive).astype(np.float64)
     said = (decision.labels(calibrated)[order] == decision.positive).astype(np.float64)
     ends = _tie_ends(p) if len(np.unique(p)) < len(p) else slice(None)
-    per_row = np.stack([
-        said * positive, said, positive, said == positive,
-        (p - positive) ** 2, _log_loss(np.where(positive == 1, p, 1 - p)),
-    ]).astype(np.float64)
+    per_row = np.stack(
+        [
+            said * positive,
+            said,
+            positive,
+            said == positive,
+            (p - positive) ** 2,
+            _log_loss(np.where(positive == 1, p, 1 - p)),
+        ]
+    ).astype(np.float64)
 
     def weigh(weights: Floats) -> dict[str, float]:
         # The weights are exchangeable in the bootstrap, so they are read in sorted order.
@@ -193,11 +202,16 @@ def _regression(
     order = np.argsort(errors, kind="stable")
     errors, centred = errors[order], (y - y.mean())[order]
     half_width = decision.interval_half_width
-    per_row = np.stack([
-        errors, errors**2, centred, centred**2,
-        errors <= (math.inf if half_width is None else half_width),
-        errors > (math.inf if extreme_error is None else extreme_error),
-    ]).astype(np.float64)
+    per_row = np.stack(
+        [
+            errors,
+            errors**2,
+            centred,
+            centred**2,
+            errors <= (math.inf if half_width is None else half_width),
+            errors > (math.inf if extreme_error is None else extreme_error),
+        ]
+    ).astype(np.float64)
 
     def weigh(weights: Floats) -> dict[str, float]:
         n = weights.sum()
@@ -252,8 +266,11 @@ def _curves(decision: Decision, calibrated: Floats, y: Array, seed: int) -> dict
     if decision.task == "regression":
         return _regression_curves(calibrated[:, 0], y, seed)
     if decision.task == "multiclass":
-        return {"calibration": _calibration(
-            calibrated.max(axis=1), (calibrated.argmax(axis=1) == y).astype(np.float64))}
+        return {
+            "calibration": _calibration(
+                calibrated.max(axis=1), (calibrated.argmax(axis=1) == y).astype(np.float64)
+            )
+        }
     p = calibrated[:, decision.positive or 0]
     positive = (y == decision.positive).astype(np.float64)
     order = np.argsort(-p, kind="stable")

@@ -1,8 +1,8 @@
 """Derived columns: one function each, on numpy arrays, the same for one row and a million.
 
 A function takes typed columns (see `contract.py`) of n values and returns n values: float32 numbers
-(NaN where an input is missing) or categories (object of str, "" where missing). To add one, write it
-here and name it in `DERIVATIONS`; docs/adr/0003 says why they are not part of the ONNX graph.
+(NaN where an input is missing) or categories (object of str, "" where missing). To add one, write
+it here and name it in `DERIVATIONS`; docs/adr/0003 says why they are not part of the ONNX graph.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def haversine_km(lat_a: Array, lon_a: Array, lat_b: Array, lon_b: Array) -> Arra
 
 
 def minutes_between(start: Array, end: Array) -> Array:
-    """Minutes from one time of day to the next occurrence of another, across midnight if need be."""
+    """Minutes from one time of day to the next occurrence of another, across midnight."""
     return (end - start) % MINUTES_PER_DAY
 
 
@@ -74,9 +74,9 @@ def month(date: Array) -> Array:
     """Month, 1 to 12."""
     known = ~np.isnan(date)
     months = np.full(len(date), np.nan)
-    months[known] = np.floor(date[known]).astype("datetime64[D]").astype("datetime64[M]").astype(
-        int
-    ) % 12 + 1
+    months[known] = (
+        np.floor(date[known]).astype("datetime64[D]").astype("datetime64[M]").astype(int) % 12 + 1
+    )
     return months
 
 
@@ -197,7 +197,9 @@ def learn_features(contract: Contract, columns: Mapping[str, Array]) -> tuple[Fe
     for name, derivation in contract.derive.items():
         categories = DERIVATIONS[derivation.function].categories
         kind = "category" if categories else "number"
-        features.append(Feature.model_validate(dict(name=name, kind=kind, categories=categories)))
+        features.append(
+            Feature.model_validate({"name": name, "kind": kind, "categories": categories})
+        )
     return tuple(features)
 
 

@@ -69,8 +69,12 @@ def _hold(gate: Gate, metrics: Mapping[str, Metric], facts: Mapping[str, float])
         joined = "as it must be" if passed else "and must be"
         sentence = f"{name} is {_shown(value, gate)}, {joined} {limit}"
     return GateResult(
-        metric=gate.metric, limit=limit, value=value, passed=passed,
-        severity=gate.severity, sentence=sentence,
+        metric=gate.metric,
+        limit=limit,
+        value=value,
+        passed=passed,
+        severity=gate.severity,
+        sentence=sentence,
     )
 
 

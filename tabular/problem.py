@@ -259,7 +259,9 @@ def _unknown(place: str, name: str, allowed: tuple[str, ...]) -> str:
 def _check_target(problem: Problem) -> None:
     target, task = problem.target, problem.task
     if target.column in problem.columns:
-        raise ValueError(f"target.column '{target.column}' stands in columns too; take it out there")
+        raise ValueError(
+            f"target.column '{target.column}' stands in columns too; take it out there"
+        )
     if task == "regression" and (target.classes or target.positive):
         raise ValueError("target.classes and target.positive are for classification")
     if task == "binary" and (len(target.classes) != 2 or target.positive not in target.classes):
@@ -285,8 +287,10 @@ def _check_names(problem: Problem) -> None:
     for name in problem.evaluation.slices:
         if name not in (*columns, *problem.derive):
             raise ValueError(_unknown("evaluation.slices", name, (*columns, *problem.derive)))
-    if problem.split.time_column and columns and (
-        problem.columns[problem.split.time_column].type != "date"
+    if (
+        problem.split.time_column
+        and columns
+        and (problem.columns[problem.split.time_column].type != "date")
     ):
         raise ValueError("split.time_column must be a column of type date")
     if problem.split.kind == "stratified" and problem.task == "regression":
@@ -324,12 +328,12 @@ def load_problem(name: str, folder: Path) -> Problem:
     try:
         problem = Problem.model_validate({"name": name, **raw})
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_sentence(error, raw)}") from error
+        raise ConfigError(f"{path}: {_sentence(error)}") from error
     check_derivations(problem.contract, where=str(path))
     return problem
 
 
-def _sentence(error: ValidationError, raw: dict[str, Any]) -> str:
+def _sentence(error: ValidationError) -> str:
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in first["loc"] if part not in ("Range", "tuple[...]"))
     if first["type"] == "extra_forbidden":
@@ -347,8 +351,10 @@ def _sentence(error: ValidationError, raw: dict[str, Any]) -> str:
     shown = f", got {value!r}" if isinstance(value, (str, int, float, bool, type(None))) else ""
     hint = ""
     if isinstance(value, str) and first["type"] == "literal_error":
-        hint = did_you_mean(value, [w.strip("'") for w in str(first["ctx"]["expected"]).replace(
-            " or ", ", ").split(", ")])
+        hint = did_you_mean(
+            value,
+            [w.strip("'") for w in str(first["ctx"]["expected"]).replace(" or ", ", ").split(", ")],
+        )
     if isinstance(value, (int, float)) and place.endswith("share") and 1 < value <= 100:
         hint = f" Write {value / 100:g} for {value:g} percent"
     return f"{place}: {message[0].lower() + message[1:]}{shown}{hint}."

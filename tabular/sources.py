@@ -1,7 +1,7 @@
 """Sources: where rows come from, and the snapshot that a run can be repeated from.
 
-A snapshot is one Parquet file and the hash of what it holds: the same columns and values in the same
-order give the same hash, whatever they were read from and however the file is laid out.
+A snapshot is one Parquet file and the hash of what it holds: the same columns and values in the
+same order give the same hash, whatever they were read from and however the file is laid out.
 """
 
 from __future__ import annotations
@@ -148,14 +148,19 @@ def table_sha256(table: pa.Table) -> str:
             return True
 
     plain = pa.table(
-        {name: column.combine_chunks() for name, column in zip(
-            table.column_names, table.columns, strict=True)}
+        {
+            name: column.combine_chunks()
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
     )
     with pa.ipc.new_stream(pa.PythonFile(Sink(), mode="w"), plain.schema) as stream:
         for batch in plain.to_batches(max_chunksize=HASH_BATCH_ROWS):
             # Rebuilt, so that a slice writes its own bytes and not its parent's offsets.
-            stream.write_batch(pa.RecordBatch.from_arrays(
-                [pa.concat_arrays([array]) for array in batch.columns], schema=plain.schema))
+            stream.write_batch(
+                pa.RecordBatch.from_arrays(
+                    [pa.concat_arrays([array]) for array in batch.columns], schema=plain.schema
+                )
+            )
     return digest.hexdigest()
 
 

@@ -58,8 +58,9 @@ def split_rows(rows: pd.DataFrame, problem: Problem) -> Parts:
             f"{problem.name}: split.kind {split.kind} leaves no row for {' and '.join(empty)}; "
             "change the shares, the time column or the group columns."
         )
-    return Parts(*(rows.iloc[np.sort(part)].reset_index(drop=True)
-                   for part in (train, validation, test)))
+    return Parts(
+        *(rows.iloc[np.sort(part)].reset_index(drop=True) for part in (train, validation, test))
+    )
 
 
 def _two_parts(

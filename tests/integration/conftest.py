@@ -53,9 +53,7 @@ def make_problem(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def train(
-    home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Outcome]:
+def train(home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Call `run.py --train` in this process and give its exit code, stderr and report."""
     import json
 

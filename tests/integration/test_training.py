@@ -58,7 +58,9 @@ def test_train_reports_every_metric_with_its_interval(train: Train) -> None:
 def test_train_again_takes_everything_from_the_cache_and_gives_the_same_graph(train: Train) -> None:
     """Same data, config and code: nothing is fitted again, and a new version has the same hash."""
     first, second = train("iris"), train("iris")
-    assert {"check_contract", "fit_candidates", "fit_model", "evaluate_bundle"} <= cached_steps(second)
+    assert {"check_contract", "fit_candidates", "fit_model", "evaluate_bundle"} <= cached_steps(
+        second
+    )
     assert first.report["model_sha256"] == second.report["model_sha256"]
     assert first.report["version"] != second.report["version"]
 
@@ -79,7 +81,9 @@ def test_edit_of_the_data_runs_again_what_rests_on_it(train: Train, iris_csv: Pa
     frame = pd.read_csv(iris_csv)
     frame.iloc[0, 0] += 0.1
     frame.to_csv(iris_csv, index=False)
-    assert not {"check_contract", "fit_model"} & cached_steps(train("iris", "--data", str(iris_csv)))
+    assert not {"check_contract", "fit_model"} & cached_steps(
+        train("iris", "--data", str(iris_csv))
+    )
 
 
 def test_edit_of_helper_code_runs_everything_again(

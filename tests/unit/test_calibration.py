@@ -14,14 +14,21 @@ def problem(task="binary", **decision):
         "multiclass": {"column": "t", "classes": {"a": 0, "b": 1, "c": 2}},
         "regression": {"column": "t", "unit": "min"},
     }[task]
-    return Problem.model_validate({
-        "name": "made_up", "title": "Made up", "task": task,
-        "source": {"kind": "csv", "path": "x.csv"}, "target": target,
-        "columns": {"x": {"type": "number"}}, "split": {"kind": "random"},
-        "search": {"metric": "mae" if task == "regression" else "accuracy"},
-        "candidates": {"tree": {"estimator": "decision_tree"}}, "decision": decision,
-        "gates": [{"metric": "latency_ms", "max": 1}],
-    })
+    return Problem.model_validate(
+        {
+            "name": "made_up",
+            "title": "Made up",
+            "task": task,
+            "source": {"kind": "csv", "path": "x.csv"},
+            "target": target,
+            "columns": {"x": {"type": "number"}},
+            "split": {"kind": "random"},
+            "search": {"metric": "mae" if task == "regression" else "accuracy"},
+            "candidates": {"tree": {"estimator": "decision_tree"}},
+            "decision": decision,
+            "gates": [{"metric": "latency_ms", "max": 1}],
+        }
+    )
 
 
 def overconfident(n, seed):

@@ -29,17 +29,17 @@ def test_calibrate_sigmoid_is_finite_at_0_and_1():
 
 
 def test_calibrate_isotonic_interpolates_and_holds_the_ends():
-    decision = Decision(
-        **BINARY, calibration="isotonic", knots_x=(0.2, 0.6), knots_y=(0.1, 0.5)
-    )
+    decision = Decision(**BINARY, calibration="isotonic", knots_x=(0.2, 0.6), knots_y=(0.1, 0.5))
     np.testing.assert_allclose(decision.calibrate(RAW)[:, 1], [0.1, 0.4, 0.5])
 
 
 @pytest.mark.parametrize("positive", [0, 1])
 def test_calibrate_puts_the_positive_class_in_its_column(positive):
     decision = Decision(
-        **{**BINARY, "positive": positive}, calibration="isotonic",
-        knots_x=(0.0, 1.0), knots_y=(0.3, 0.3),
+        **{**BINARY, "positive": positive},
+        calibration="isotonic",
+        knots_x=(0.0, 1.0),
+        knots_y=(0.3, 0.3),
     )
     calibrated = decision.calibrate(RAW)
     np.testing.assert_allclose(calibrated[:, positive], 0.3)

@@ -59,11 +59,13 @@ def test_multiclass_metrics_agree_with_sklearn(kind):
     w, label = weights_of(kind, 300, rng), answer.argmax(axis=1)
     got = evaluation._weigher(THREE, answer, y, CONFIG)(w)
     assert tuple(got) == METRICS["multiclass"]
-    assert got == pytest.approx({
-        "accuracy": sk.accuracy_score(y, label, sample_weight=w),
-        "f1_macro": sk.f1_score(y, label, average="macro", sample_weight=w),
-        "log_loss": sk.log_loss(y, answer, sample_weight=w),
-    })
+    assert got == pytest.approx(
+        {
+            "accuracy": sk.accuracy_score(y, label, sample_weight=w),
+            "f1_macro": sk.f1_score(y, label, average="macro", sample_weight=w),
+            "log_loss": sk.log_loss(y, answer, sample_weight=w),
+        }
+    )
 
 
 @pytest.mark.parametrize("kind", ["ones", "drawn"])
@@ -77,21 +79,28 @@ def test_regression_metrics_agree_with_sklearn_and_numpy(kind):
     w[np.argsort(errors, kind="stable")] = weights
     got = evaluation._weigher(VALUES, predicted[:, None], y, CONFIG)(weights)
     assert tuple(got) == (*METRICS["regression"], "extreme_error_share")
-    assert got == pytest.approx({
-        "mae": sk.mean_absolute_error(y, predicted, sample_weight=w),
-        "rmse": sk.root_mean_squared_error(y, predicted, sample_weight=w),
-        "r2": sk.r2_score(y, predicted, sample_weight=w),
-        "p95_error": float(np.quantile(errors, 0.95, weights=w, method="inverted_cdf")),
-        "coverage": np.average(errors <= 1.5, weights=w),
-        "interval_width": 3.0,
-        "extreme_error_share": np.average(errors > 2, weights=w),
-    })
+    assert got == pytest.approx(
+        {
+            "mae": sk.mean_absolute_error(y, predicted, sample_weight=w),
+            "rmse": sk.root_mean_squared_error(y, predicted, sample_weight=w),
+            "r2": sk.r2_score(y, predicted, sample_weight=w),
+            "p95_error": float(np.quantile(errors, 0.95, weights=w, method="inverted_cdf")),
+            "coverage": np.average(errors <= 1.5, weights=w),
+            "interval_width": 3.0,
+            "extreme_error_share": np.average(errors > 2, weights=w),
+        }
+    )
 
 
 def test_evaluate_takes_the_answer_as_calibrated():
     decision = Decision(
-        task="binary", classes=("no", "yes"), positive=1, threshold=0.5,
-        calibration="isotonic", knots_x=(0.0, 1.0), knots_y=(0.25, 0.25),
+        task="binary",
+        classes=("no", "yes"),
+        positive=1,
+        threshold=0.5,
+        calibration="isotonic",
+        knots_x=(0.0, 1.0),
+        knots_y=(0.25, 0.25),
     )
     answer = np.array([[0.1, 0.9], [0.9, 0.1]])
     scores = evaluate(decision, answer, np.array([1, 0]), CONFIG, seed=1, slice_values={})
@@ -137,7 +146,10 @@ def test_slices_cut_a_continuous_column_at_its_quartiles():
     scores = evaluate(VALUES, y[:, None], y, CONFIG, seed=1, slice_values={"km": km})
     shown = {s.value: s.n_rows for s in scores.slices}
     assert shown == {
-        "0 to 100": 101, "100 to 200": 100, "200 to 300": 100, "300 to 400": 100,
+        "0 to 100": 101,
+        "100 to 200": 100,
+        "200 to 300": 100,
+        "300 to 400": 100,
     }
 
 

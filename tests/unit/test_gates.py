@@ -56,7 +56,8 @@ def test_decide_refuses_with_each_blocking_failure_in_the_sentence():
             Gate(metric="roc_auc", min=0.8, bound="low"),
             Gate(metric="latency_ms", max=1),
         ],
-        METRICS, FACTS,
+        METRICS,
+        FACTS,
     )
     assert not verdict.accepted
     assert verdict.sentence == (
@@ -68,7 +69,8 @@ def test_decide_refuses_with_each_blocking_failure_in_the_sentence():
 def test_decide_accepts_with_a_failure_that_only_warns():
     verdict = decide(
         [Gate(metric="roc_auc", min=0.9, severity="warn"), Gate(metric="latency_ms", max=1)],
-        METRICS, FACTS,
+        METRICS,
+        FACTS,
     )
     assert verdict.accepted
     assert verdict.sentence == (
