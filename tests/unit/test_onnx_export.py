@@ -103,13 +103,13 @@ def test_graph_answers_as_the_pipeline_with_gaps_and_unseen_categories(
 
 
 def test_graph_has_one_input_and_one_output_and_no_labels() -> None:
-    graph = onnx.load_model_from_string(
-        exported(fitted(Candidate(estimator="lightgbm", params=TREES), "binary"), "binary")
-    ).graph
+    pipeline = fitted(Candidate(estimator="lightgbm", params=TREES), "binary")
+    model = onnx.load_model_from_string(exported(pipeline, "binary"))
+    graph = model.graph
     assert [i.name for i in graph.input] == ["X"]
     assert [o.name for o in graph.output] == ["answer"]
     assert {node.op_type for node in graph.node}.isdisjoint({"ZipMap", "ArgMax"})
-    onnx.checker.check_graph(graph)
+    onnx.checker.check_model(model)
 
 
 @pytest.mark.parametrize("method", ["smote_tomek", "smote_enn", "class_weight"])
