@@ -7,7 +7,7 @@
     reference.json   what drift is measured against
     manifest.json    written last: sha256 of each file and of itself, versions, facts of the run
 
-Needs numpy and pydantic only. docs/adr/0002 says why there is no pickle in it.
+Needs numpy and pydantic only. docs/adr/0001 says why there is no pickle in it.
 """
 
 from __future__ import annotations

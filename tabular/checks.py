@@ -202,7 +202,8 @@ def parse_target(problem: Problem, values: np.ndarray) -> tuple[np.ndarray, list
     if missing and target.missing == "refuse":
         raise DataError(
             f"{problem.name}: the target '{name}' is missing in {len(missing):,} of "
-            f"{len(values):,} rows (first: row {missing[0]}). Fill them in, or write `target.missing: drop`."
+            f"{len(values):,} rows (first: row {missing[0]}). Fill them in, or write "
+            "`target.missing: drop`."
         )
     broken += [Violation(row, name, "", "target: missing") for row in missing]
     return parsed, broken

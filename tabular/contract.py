@@ -178,7 +178,8 @@ def match_columns(contract: Contract, names: Sequence[str], *, where: str) -> di
         hint = next((h for name in missing if (h := did_you_mean(name, extra))), "")
         raise DataError(
             f"{where}: {len(missing)} of {len(contract.columns)} columns missing: "
-            f"{listed(missing)}{hint}; found {listed(stripped)}. Add them, or change `columns` in the problem's YAML."
+            f"{listed(missing)}{hint}; found {listed(stripped)}. "
+            "Add them, or change `columns` in the problem's YAML."
         )
     return found
 

@@ -1,6 +1,6 @@
 """From a fitted pipeline to an ONNX graph, and the proof that both answer alike.
 
-Some pipelines become a graph without an error and answer wrongly (docs/adr/0002 lists those that we
+Some pipelines become a graph without an error and answer wrongly (docs/adr/0001 lists those that we
 met): so every export is compared with its pipeline, and every candidate of a problem is tried on
 made-up rows before the real ones are read. A graph gives probabilities or values only; labels come
 from `decision.py`, since a forest's ties fall otherwise in the graph's own label output.

@@ -43,7 +43,7 @@ def check_registry_is_whole(home: Path, versions: set[str]) -> None:
 
 
 def test_run_killed_or_interrupted_leaves_a_store_that_the_next_run_uses(tmp_path: Path) -> None:
-    """Kill -9 and Ctrl-C inside the pipeline: the old version stays, the next run makes the next."""
+    """After kill -9 and Ctrl-C in a step the old version stays and the next run works."""
     first = start(tmp_path)
     out, err = first.communicate(timeout=180)
     assert first.returncode == 0, out + err

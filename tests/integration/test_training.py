@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from sklearn.datasets import load_iris
 
 from tabular.bundle import load_bundle
 from tabular.predictor import Predictor
+from tabular.registry import Registry
 
 Train = Callable[..., Any]
 
@@ -122,8 +122,7 @@ def test_refused_model_exits_1_and_leaves_production_where_it_was(
     outcome = train(make_problem(gates=[{"metric": "accuracy", "min": 1.01}]))
     assert outcome.code == 1
     assert outcome.report["verdict"]["accepted"] is False
-    alias = home / "registry" / "iris" / "aliases" / "production.json"
-    assert json.loads(alias.read_text())["version"] == accepted.report["version"]
+    assert Registry(home / "registry").alias("iris", "production") == accepted.report["version"]
 
 
 def test_model_card_is_one_small_page(train: Train) -> None:
