@@ -7,6 +7,8 @@ import argparse
 import json
 import os
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -49,9 +51,33 @@ def main(arguments: list[str]) -> int:
         print(f"bentoline: {error}", file=sys.stderr)
         write_failure(options.report, str(error))
         return error.exit_code
+    except Exception as error:  # noqa: BLE001  # the edge: exit code 1 is kept for a refused model
+        sentence = unexpected(error, home)
+        print(f"bentoline: {sentence}", file=sys.stderr)
+        write_failure(options.report, sentence)
+        return WRONG
     except KeyboardInterrupt:
         print("bentoline: interrupted; nothing was published. Run it again.", file=sys.stderr)
         return WRONG
+
+
+def unexpected(error: Exception, home: Path) -> str:
+    """The sentence for an error that nobody foresaw: a full disk, or a defect of ours."""
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    if any(word in str(link) for link in chain for word in ("No space left", "disk is full")):
+        return (
+            f"{home}: the disk is full; free some room or set BENTOLINE_HOME to another folder. "
+            "Nothing was published."
+        )
+    details = Path(tempfile.mkdtemp(prefix="bentoline-")) / "traceback.txt"
+    details.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    what = (str(error).splitlines() or [""])[0][:200]
+    return (
+        f"unexpected {type(error).__name__}: {what}; this is a defect, please report it with "
+        f"{details}. Nothing was published."
+    )
 
 
 def write_failure(report: Path | None, sentence: str) -> None:

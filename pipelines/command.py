@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.console import show_note, show_outcome, show_start
+from tabular.card import render_card
 from tabular.errors import ConfigError, DataError, StoreError
 from tabular.files import disk_error, whole_file
 from tabular.problem import Problem, load_problem
@@ -33,8 +34,9 @@ def train(name: str, data: Path | None, report_file: Path | None, *, root: Path,
     _refuse_unexportable(problem)
     with zenml_store(home):
         outcome = run_training(problem, data, root=root, home=home)
-    _write(home / "reports" / f"{problem.name}.html", outcome.pop("card_html"))
-    outcome["card"] = str(home / "reports" / f"{problem.name}.html")
+    card = home / "reports" / f"{problem.name}.html"
+    _write(card, render_card(outcome))  # as in the DAG, and with the version
+    outcome["card"] = str(card)
     text = json.dumps(outcome, indent=2, allow_nan=False) + "\n"
     _write(home / "reports" / f"{problem.name}.json", text)
     if report_file is not None:

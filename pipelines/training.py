@@ -70,7 +70,7 @@ def training(problem: Problem, data: str, root: str, home: str) -> None:
         problem.only("search", "candidates", "decision", "evaluation"),
     )
     verdict = decide(evaluation, problem.only("gates", "evaluation"))
-    report, card = write_report(
+    report, _ = write_report(
         snapshot,
         quarantine,
         train,
@@ -83,4 +83,4 @@ def training(problem: Problem, data: str, root: str, home: str) -> None:
         verdict,
         problem,
     )
-    publish(bundle, verdict, report, card, problem.only("title"), home)
+    publish(bundle, verdict, report, problem.only("title"), home)

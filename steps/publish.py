@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from zenml import log_metadata, step
-from zenml.types import HTMLString
 
 from steps.model_version import mirror_version
 from tabular import training
@@ -18,14 +17,11 @@ def publish(
     bundle: Bundle,
     verdict: Verdict,
     report: dict[str, Any],
-    model_card: HTMLString,
     problem: Problem,
     home: str,
 ) -> Annotated[dict[str, str], "published_version"]:
-    """Seal the bundle with its report and card; the version is visible only when whole."""
-    published = training.publish(
-        bundle, report, str(model_card), accepted=verdict.accepted, home=Path(home)
-    )
+    """Seal the bundle with its report; the version is visible only when whole."""
+    published = training.publish(bundle, report, accepted=verdict.accepted, home=Path(home))
     metrics = {name: metric["value"] for name, metric in report["metrics"].items()}
     mirror_version(problem, published, metrics, accepted=verdict.accepted)
     log_metadata({"version": published["version"], "accepted": verdict.accepted})

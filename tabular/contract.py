@@ -215,7 +215,7 @@ def parse_column(
 ) -> tuple[Array, dict[int, str]]:
     """Read the n values of one column; return them typed, and a rule for each unreadable row."""
     if column.type == "category":
-        return _parse_categories(column, values, missing), {}
+        return _parse_categories(column, values, missing)
     if column.type == "id":
         return _texts(values, missing), {}
     broken: dict[int, str] = {}
@@ -288,7 +288,8 @@ def parse_time(value: Any) -> float:
     text = str(value).strip()
     if ":" in text:
         hours, minutes, *seconds = (int(part) for part in text.split(":"))
-        if not (0 <= hours <= 24 and 0 <= minutes < 60 and len(seconds) <= 1):
+        is_clock = len(seconds) <= 1 and all(0 <= part < 60 for part in (minutes, *seconds))
+        if not (0 <= hours <= 24 and is_clock):
             raise ValueError(f"not a time of day: {text}")
         return float((hours * 60 + minutes) % MINUTES_PER_DAY)
     share = float(text)
@@ -323,32 +324,34 @@ _WHOLE_FLOAT = re.compile(r"-?\d+\.0+")
 
 def category_text(value: Any) -> str:
     """Write a category one way: `28`, `28.0` and "28.0" are the same code; blanks are stripped."""
-    if isinstance(value, str):
-        text = value.strip()
-        return text.partition(".")[0] if _WHOLE_FLOAT.fullmatch(text) else text
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value)).lower()
-    return str(value).strip()
+    text = str(value).strip()
+    return text.partition(".")[0] if _WHOLE_FLOAT.fullmatch(text) else text
 
 
 def _parse_categories(
     column: Column, values: Sequence[Any] | Array, missing: frozenset[str]
-) -> Array:
+) -> tuple[Array, dict[int, str]]:
     known: dict[Any, str] = {}
+    broken: dict[int, str] = {}
     typed = np.empty(len(values), dtype=object)
     for row, value in enumerate(values):
-        text = known.get(value)
+        if isinstance(value, (list, dict, set, np.ndarray)):
+            typed[row], broken[row] = MISSING, "type category"
+            continue
+        text = known.get(value) if value is not True and value is not False else None  # True == 1
         if text is None:
             text = MISSING if is_missing(value, missing) else category_text(value)
             text = column.aliases.get(text, text)
             if text.casefold() in missing:
                 text = MISSING
-            if value == value:  # a NaN is never found again
+            if value == value and not isinstance(value, bool):  # a NaN is never found again
                 known[value] = text
         typed[row] = text
-    return typed
+    return typed, broken
 
 
 def _texts(values: Sequence[Any] | Array, missing: frozenset[str]) -> Array:

@@ -7,12 +7,12 @@ the part that it needs and its cache stays right.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from tabular.contract import Column, Contract, Derivation, Frozen
+from tabular.contract import Column, Contract, Derivation, Frozen, category_text
 from tabular.errors import ConfigError, did_you_mean
 from tabular.features import check_derivations
 
@@ -262,6 +262,10 @@ def _check_target(problem: Problem) -> None:
         raise ValueError(
             f"target.column '{target.column}' stands in columns too; take it out there"
         )
+    if target.column in problem.derive:
+        raise ValueError(f"derive.{target.column} has the name of the target; choose another name")
+    if len(set(map(category_text, target.classes.values()))) < len(target.classes):
+        raise ValueError("target.classes gives the same raw value to two classes")
     if task == "regression" and (target.classes or target.positive):
         raise ValueError("target.classes and target.positive are for classification")
     if task == "binary" and (len(target.classes) != 2 or target.positive not in target.classes):
@@ -287,6 +291,17 @@ def _check_names(problem: Problem) -> None:
     for name in problem.evaluation.slices:
         if name not in (*columns, *problem.derive):
             raise ValueError(_unknown("evaluation.slices", name, (*columns, *problem.derive)))
+    named["evaluation.slices"] = problem.evaluation.slices
+    for place, names in named.items():
+        for name in names:
+            if name in columns and problem.columns[name].type == "ignore":
+                raise ValueError(f"{place} '{name}' has type ignore; give the column another type")
+    for name, column in problem.columns.items():
+        for other in column.also_named:
+            if other in (*columns, problem.target.column):
+                raise ValueError(
+                    f"columns.{name}.also_named '{other}' is another column; take it out there"
+                )
     if (
         problem.split.time_column
         and columns
@@ -333,13 +348,18 @@ def load_problem(name: str, folder: Path) -> Problem:
     return problem
 
 
+# How pydantic writes the two forms that `search` values may have into an error's location.
+UNION_LABELS = ("tuple[", "function-after[")
+
+
 def _sentence(error: ValidationError) -> str:
-    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    place = ".".join(str(part) for part in first["loc"] if part not in ("Range", "tuple[...]"))
+    first = min(error.errors(), key=_rank)
+    loc = tuple(p for p in first["loc"] if not str(p).startswith(UNION_LABELS) and p != "[key]")
+    place = ".".join(map(str, loc))
     if first["type"] == "extra_forbidden":
-        allowed = _keys_at(first["loc"][:-1])
+        allowed = _keys_at(loc[:-1])
         return (
-            f"{place} is not a known key{did_you_mean(str(first['loc'][-1]), allowed)}; "
+            f"{place} is not a known key{did_you_mean(str(loc[-1]), allowed)}; "
             f"allowed here: {', '.join(allowed)}."
         )
     if first["type"] == "missing":
@@ -349,24 +369,40 @@ def _sentence(error: ValidationError) -> str:
         return f"{place + ': ' if place else ''}{message}."
     value = first["input"]
     shown = f", got {value!r}" if isinstance(value, (str, int, float, bool, type(None))) else ""
-    hint = ""
-    if isinstance(value, str) and first["type"] == "literal_error":
-        hint = did_you_mean(
-            value,
-            [w.strip("'") for w in str(first["ctx"]["expected"]).replace(" or ", ", ").split(", ")],
-        )
+    return f"{place}: {message[0].lower() + message[1:]}{shown}{_fix(first, place)}."
+
+
+def _rank(error: Any) -> tuple[bool, bool]:
+    """Unknown keys first; of the two forms of a `search` value, the one that was meant."""
+    is_other_form = error["type"] == "tuple_type" and isinstance(error["input"], dict)
+    return error["type"] != "extra_forbidden", is_other_form
+
+
+def _fix(error: Any, place: str) -> str:
+    value = error["input"]
+    if error["type"] == "literal_error" and isinstance(value, str):
+        expected = str(error["ctx"]["expected"]).replace(" or ", ", ").split(", ")
+        return did_you_mean(value, [word.strip("'") for word in expected])
+    if error["type"] == "string_type" and isinstance(value, (bool, int, float)):
+        return "; put it in quotes (YAML reads a bare No as False)"
+    if error["type"] == "tuple_type":
+        return "; write a list in brackets"
     if isinstance(value, (int, float)) and place.endswith("share") and 1 < value <= 100:
-        hint = f" Write {value / 100:g} for {value:g} percent"
-    return f"{place}: {message[0].lower() + message[1:]}{shown}{hint}."
+        return f". Write {value / 100:g} for {value:g} percent"
+    return ""
 
 
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
     """Follow a pydantic location to the model that it names, and return that model's keys."""
     model: Any = Problem
+    is_key = False  # the part after a dict is a name that the user chose, such as a column's
     for part in loc:
-        fields = getattr(model, "model_fields", {})
-        if part in fields:
-            model = _inner_model(fields[part].annotation)
+        if not is_key and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            model = _inner_model(annotation)
+            is_key = get_origin(annotation) is dict
+        else:
+            is_key = False
     return [key for key in model.model_fields if model is not Problem or key != "name"]
 
 

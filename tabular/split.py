@@ -46,12 +46,18 @@ def split_rows(rows: pd.DataFrame, problem: Problem) -> Parts:
         (by default every feature: identical rows) stay on one side.
 
     Raises:
-        DataError: A part would be empty.
+        DataError: A part would be empty, or lack a class.
     """
     split, everything = problem.split, np.arange(len(rows))
     test_of, validation_of = split.test_share, split.validation_share / (1 - split.test_share)
-    rest, test = _two_parts(rows, everything, test_of, problem)
-    train, validation = _two_parts(rows, rest, validation_of, problem)
+    try:
+        rest, test = _two_parts(rows, everything, test_of, problem)
+        train, validation = _two_parts(rows, rest, validation_of, problem)
+    except ValueError as error:  # scikit-learn's word for a part without rows, or without a class
+        raise DataError(
+            f"{problem.name}: {len(rows)} rows cannot be split by kind {split.kind} ({error}); take "
+            "more rows, or change the shares or the group columns."
+        ) from error
     sizes = {"train": len(train), "validation": len(validation), "test": len(test)}
     if empty := [name for name, size in sizes.items() if size == 0]:
         raise DataError(
