@@ -116,7 +116,8 @@ class Candidate(Frozen):
 
     @model_validator(mode="after")
     def _stacking_is_whole(self) -> Candidate:
-        if (self.estimator == "stacking") != (bool(self.members) and self.final is not None):
+        is_stack = self.estimator == "stacking"
+        if bool(self.members) != is_stack or (self.final is not None) != is_stack:
             raise ValueError("members and final go with estimator stacking, and only with it")
         return self
 

@@ -147,20 +147,18 @@ def table_sha256(table: pa.Table) -> str:
         def writable(self) -> bool:
             return True
 
-    plain = pa.table(
-        {
-            name: column.combine_chunks()
-            for name, column in zip(table.column_names, table.columns, strict=True)
-        }
-    )
-    with pa.ipc.new_stream(pa.PythonFile(Sink(), mode="w"), plain.schema) as stream:
-        for batch in plain.to_batches(max_chunksize=HASH_BATCH_ROWS):
-            # Rebuilt, so that a slice writes its own bytes and not its parent's offsets.
-            stream.write_batch(
-                pa.RecordBatch.from_arrays(
-                    [pa.concat_arrays([array]) for array in batch.columns], schema=plain.schema
-                )
-            )
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        whole = column.combine_chunks()
+        # What the memory below a missing value holds is no content: it differs from file to file.
+        for array in (whole.is_valid(), whole.drop_null()):
+            schema = pa.schema([(name, array.type)])
+            with pa.ipc.new_stream(pa.PythonFile(Sink(), mode="w"), schema) as stream:
+                for start in range(0, len(array), HASH_BATCH_ROWS):
+                    # Rebuilt, so that a slice writes its own bytes and not its parent's offsets.
+                    own = pa.concat_arrays([array.slice(start, HASH_BATCH_ROWS)])
+                    stream.write_batch(pa.RecordBatch.from_arrays([own], schema=schema))
     return digest.hexdigest()
 
 

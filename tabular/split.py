@@ -53,7 +53,7 @@ def split_rows(rows: pd.DataFrame, problem: Problem) -> Parts:
     try:
         rest, test = _two_parts(rows, everything, test_of, problem)
         train, validation = _two_parts(rows, rest, validation_of, problem)
-    except ValueError as error:  # scikit-learn's word for a part without rows, or without a class
+    except ValueError as error:  # scikit-learn's word for a part without rows or a class
         raise DataError(
             f"{problem.name}: {len(rows)} rows cannot be split by kind {split.kind} ({error}); take "
             "more rows, or change the shares or the group columns."

@@ -21,7 +21,6 @@ from tabular.contract import (
     parse_date,
     parse_time,
     shown,
-    unseen_share,
 )
 from tabular.errors import DataError
 
@@ -222,7 +221,6 @@ def test_encode_gives_codes_missing_and_unseen():
     matrix = encode(features, columns)
     assert matrix.dtype == np.float32
     np.testing.assert_array_equal(matrix, [[1, 1], [np.nan, 2], [2, -1], [3, 0]])
-    assert unseen_share(features, columns) == {"c": 0.25}
 
 
 @given(st.permutations(range(6)))
