@@ -55,8 +55,8 @@ def split_rows(rows: pd.DataFrame, problem: Problem) -> Parts:
         train, validation = _two_parts(rows, rest, validation_of, problem)
     except ValueError as error:  # scikit-learn's word for a part without rows or a class
         raise DataError(
-            f"{problem.name}: {len(rows)} rows cannot be split by kind {split.kind} ({error}); take "
-            "more rows, or change the shares or the group columns."
+            f"{problem.name}: {len(rows)} rows cannot be split by kind {split.kind} ({error}); "
+            "take more rows, or change the shares or the group columns."
         ) from error
     sizes = {"train": len(train), "validation": len(validation), "test": len(test)}
     if empty := [name for name, size in sizes.items() if size == 0]:
