@@ -71,6 +71,9 @@ class Cost:
 def timed(command: list[str], home: Path) -> Cost:
     """Run a command to its end in an environment of its own; a refusal (1) is a result too."""
     environment = os.environ | {"BENTOLINE_HOME": str(home), "ZENML_CONFIG_PATH": str(home / "z")}
+    environment["OMP_WAIT_POLICY"] = (
+        "passive"  # as run.py sets it; the bare script is given the same
+    )
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
