@@ -118,7 +118,7 @@ def run_training(problem: Problem, data: Path | None, *, root: Path, home: Path)
 
 
 def _scan_packages_once() -> None:
-    """ZenML scans every installed package anew for each kind of artifact, 0.4 s of CPU each time."""
+    """ZenML scans all installed packages anew for each kind of artifact, 0.4 s each time."""
     scan = functools.cache(importlib.metadata.packages_distributions)
     importlib.metadata.packages_distributions = scan
 
