@@ -37,7 +37,7 @@ def code_fingerprint() -> str:
         file
         for folder in CODE_FOLDERS
         for file in sorted((root / folder).rglob("*"))
-        if file.suffix in (".py", ".html")
+        if file.suffix in (".py", ".html", ".css")
     ]
     for file in (*files, root / "requirements.lock"):
         digest.update(str(file.relative_to(root)).encode())

@@ -499,10 +499,10 @@ def with_params(candidate: Candidate, params: Mapping[str, Value]) -> Candidate:
     return candidate.model_copy(update=changed)
 
 
-def best_trial(trials: Sequence[Trial], metric: str) -> Trial:
-    """The trial with the best mean; the first of equals, and NaN never."""
+def best_first(trials: Sequence[Trial], metric: str) -> tuple[Trial, ...]:
+    """The trials by their mean, the best first; equals keep their order, NaN comes last."""
     sign = 1 if metric in LOWER_IS_BETTER else -1
-    return min(trials, key=lambda t: sign * t.mean if np.isfinite(t.mean) else np.inf)
+    return tuple(sorted(trials, key=lambda t: sign * t.mean if np.isfinite(t.mean) else np.inf))
 
 
 def fit_pipeline(

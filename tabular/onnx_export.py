@@ -13,13 +13,13 @@ import logging
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tabular.candidates import Answer, build_pipeline, check_candidate, drawn_params, with_params
 from tabular.candidates import pipeline_answer as pipeline_answer
 from tabular.contract import Array, Feature, Frozen, Matrix
 from tabular.errors import BentolineError, ConfigError, ExportError
 from tabular.features import DERIVATIONS
+from tabular.predictor import answer_graph
 from tabular.problem import Candidate, Problem, Task
 
 INPUT, OUTPUT = "X", "answer"
@@ -230,16 +230,6 @@ def _convert_catboost(scope: Any, operator: Any, container: Any) -> None:
     )
 
 
-def graph_answer(graph: bytes, X: Matrix) -> npt.NDArray[np.float32]:
-    """Answers (n, c) of a graph for the float32 rows (n, k), on one thread."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run([OUTPUT], {INPUT: X})[0])
-
-
 def probe_export(problem: Problem) -> None:
     """Fit every candidate on made-up rows of the contract, export it, and compare the answers.
 
@@ -278,7 +268,7 @@ def _probe(
     pipeline.fit(X[:half], y[:half])
     graph = export_graph(pipeline, n_features=len(features), task=problem.task, name=problem.name)
     expected = pipeline_answer(pipeline, X, problem.task)
-    return compare(expected, graph_answer(graph, X), None, None, TOLERANCE[problem.task])
+    return compare(expected, answer_graph(graph, X), None, None, TOLERANCE[problem.task])
 
 
 def _small(candidate: Candidate, seed: int) -> Candidate:

@@ -22,6 +22,7 @@ from tabular.calibration import fit_decision
 from tabular.candidates import (
     ResamplingRow,
     Trial,
+    best_first,
     fit_pipeline,
     pipeline_answer,
     search_candidates,
@@ -34,9 +35,9 @@ from tabular.evaluation import Scores, evaluate, permutation_importance
 from tabular.features import derive, learn_features
 from tabular.gates import Verdict
 from tabular.gates import decide as decide_gates
-from tabular.onnx_export import Parity, compare, export_graph, graph_answer
-from tabular.predictor import Predictor
-from tabular.problem import LOWER_IS_BETTER, Problem
+from tabular.onnx_export import TOLERANCE, Parity, compare, export_graph
+from tabular.predictor import Predictor, answer_graph
+from tabular.problem import Problem
 from tabular.registry import Registry
 from tabular.sources import Snapshot
 from tabular.split import folds
@@ -44,8 +45,6 @@ from tabular.split import folds
 GOLDEN_ROWS = 20
 REFERENCE_ROWS = 10_000
 LATENCY_CALLS = 300
-PROBABILITY_TOLERANCE = 1e-4
-VALUE_TOLERANCE = 0.01
 
 
 class Leaderboard(Frozen):
@@ -107,8 +106,7 @@ def compare_candidates(
         problem,
         progress=progress,
     )
-    sign = 1 if problem.search.metric in LOWER_IS_BETTER else -1
-    return Leaderboard(trials=tuple(sorted(trials, key=lambda trial: sign * trial.mean)))
+    return Leaderboard(trials=best_first(trials, problem.search.metric))
 
 
 def typed_columns(rows: pd.DataFrame, problem: Problem) -> Columns:
@@ -167,7 +165,7 @@ def calibrate(
 ) -> Decision:
     """Fit what turns the graph's answers into decisions, on validation rows."""
     columns = typed_columns(validation, problem)
-    answer = graph_answer(graph, encode(contract.features, columns))
+    answer = answer_graph(graph, encode(contract.features, columns))
     return fit_decision(problem, answer, validation[problem.target.column].to_numpy())
 
 
@@ -184,7 +182,7 @@ def export_bundle(
     picked = train.iloc[np.sort(rng.permutation(len(train))[:REFERENCE_ROWS])]
     columns = frame_columns(picked, problem.contract)
     records = to_records(columns, problem, GOLDEN_ROWS)
-    answer = graph_answer(graph, encode(contract.features, derive(problem.contract, columns)))
+    answer = answer_graph(graph, encode(contract.features, derive(problem.contract, columns)))
     calibrated = decision.calibrate(answer)
     golden = [
         {"record": record, "answer": calibrated[row].tolist()} for row, record in enumerate(records)
@@ -287,7 +285,7 @@ def evaluate_bundle(
             raw,
             _labels(decision, expected),
             _labels(decision, raw),
-            VALUE_TOLERANCE if problem.task == "regression" else PROBABILITY_TOLERANCE,
+            TOLERANCE[problem.task],
         ),
         latency_ms=_latency(predictor, columns, problem, pipeline_answers),
         importances=permutation_importance(

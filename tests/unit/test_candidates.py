@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tabular.candidates import (
     Trial,
-    best_trial,
+    best_first,
     build_pipeline,
     check_candidate,
     drawn_params,
@@ -209,8 +209,8 @@ def test_search_reports_mean_and_sd_in_the_metrics_own_sign() -> None:
         by_hand.append(np.mean((fitted.predict_proba(X[test])[:, 1] - y[test]) ** 2))
     assert trials[0].mean == pytest.approx(np.mean(by_hand))
     assert trials[0].sd == pytest.approx(np.std(by_hand))
-    assert best_trial(trials, "brier").candidate == "line"
-    assert best_trial(trials, "roc_auc").candidate == "flat"  # as if more were better
+    assert best_first(trials, "brier")[0].candidate == "line"
+    assert best_first(trials, "roc_auc")[0].candidate == "flat"  # as if more were better
 
 
 def test_score_matches_numbers_worked_out_by_hand() -> None:

@@ -12,7 +12,8 @@ import pytest
 from tabular.candidates import build_pipeline, pipeline_answer
 from tabular.contract import Feature
 from tabular.errors import ConfigError, ExportError
-from tabular.onnx_export import TOLERANCE, compare, export_graph, graph_answer, probe_export
+from tabular.onnx_export import TOLERANCE, compare, export_graph, probe_export
+from tabular.predictor import answer_graph
 from tabular.problem import Candidate, Problem, Task
 
 FEATURES = (
@@ -93,7 +94,7 @@ def test_graph_answers_as_the_pipeline_with_gaps_and_unseen_categories(
     graph = exported(pipeline, task)
     for seen in (True, False):
         X, _ = make_rows(task, int(not seen), seen=seen)
-        expected, answered = pipeline_answer(pipeline, X, task), graph_answer(graph, X)
+        expected, answered = pipeline_answer(pipeline, X, task), answer_graph(graph, X)
         assert answered.dtype == np.float32
         assert answered.shape == (len(X), CLASSES.get(task, 1))
         parity = compare(expected, answered, None, None, TOLERANCE[task])
@@ -117,7 +118,7 @@ def test_graph_of_a_resampled_pipeline_leaves_the_sampler_out(method: Any) -> No
     candidate = Candidate(estimator="catboost", params={"iterations": 20}, resample=method)
     pipeline = fitted(candidate, "binary")
     X, _ = make_rows("binary", 1, seen=False)
-    answered = graph_answer(exported(pipeline, "binary"), X)
+    answered = answer_graph(exported(pipeline, "binary"), X)
     np.testing.assert_allclose(answered, pipeline_answer(pipeline, X, "binary"), atol=1e-5)
 
 
