@@ -127,7 +127,7 @@ def _write(
     *,
     versions: Mapping[str, str] | None = None,
 ) -> None:
-    manifest = _plain(
+    manifest = plain_json(
         {
             **facts,
             "format_version": FORMAT_VERSION,
@@ -242,7 +242,7 @@ def _sha256(content: bytes) -> str:
 
 def _dump(value: Any) -> bytes:
     return json.dumps(
-        _plain(value), allow_nan=False, ensure_ascii=False, separators=(",", ":")
+        plain_json(value), allow_nan=False, ensure_ascii=False, separators=(",", ":")
     ).encode()
 
 
@@ -251,14 +251,14 @@ def _manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
     return json.dumps(manifest, allow_nan=False, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
     """Only what JSON has: numpy becomes Python, NaN and infinities become null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain_json(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabular.bundle import Bundle, ServedContract, seal, write_bundle
+from tabular.bundle import Bundle, ServedContract, plain_json, seal, write_bundle
 from tabular.calibration import fit_decision
 from tabular.candidates import (
     ResamplingRow,
@@ -370,34 +370,36 @@ def build_report(
     evaluation: BundleEvaluation,
     verdict: Verdict,
 ) -> dict[str, Any]:
-    """The whole outcome as plain JSON values."""
+    """The whole outcome as JSON values; a gate's value that is not a number is null."""
     measured = evaluation.model_dump(mode="json")
     scores = measured.pop("scores")
     chosen = leaderboard.trials[0]
-    return {
-        "problem": problem.name,
-        "title": problem.title,
-        "task": problem.task,
-        "unit": problem.target.unit,
-        "synthetic": snapshot.synthetic,
-        "source": snapshot.source,
-        "snapshot": snapshot.sha256,
-        "seed": problem.seed,
-        "split": problem.split.kind,
-        "search_metric": problem.search.metric,
-        "rows": {"read": snapshot.n_rows, "refused": quarantine.n_refused, **rows},
-        "quarantine": quarantine.model_dump(mode="json"),
-        **scores,
-        **measured,
-        "trials": [trial.model_dump(mode="json") for trial in leaderboard.trials],
-        "chosen": chosen.model_dump(mode="json"),
-        "resampling": [row.model_dump(mode="json") for row in resampling.rows],
-        "decision": bundle.decision.model_dump(mode="json", exclude={"knots_x", "knots_y"}),
-        "verdict": verdict.model_dump(mode="json"),
-        "model_sha256": bundle.manifest["files"]["model.onnx"],
-        "git_commit": git_commit(),
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return plain_json(
+        {
+            "problem": problem.name,
+            "title": problem.title,
+            "task": problem.task,
+            "unit": problem.target.unit,
+            "synthetic": snapshot.synthetic,
+            "source": snapshot.source,
+            "snapshot": snapshot.sha256,
+            "seed": problem.seed,
+            "split": problem.split.kind,
+            "search_metric": problem.search.metric,
+            "rows": {"read": snapshot.n_rows, "refused": quarantine.n_refused, **rows},
+            "quarantine": quarantine.model_dump(mode="json"),
+            **scores,
+            **measured,
+            "trials": [trial.model_dump(mode="json") for trial in leaderboard.trials],
+            "chosen": chosen.model_dump(mode="json"),
+            "resampling": [row.model_dump(mode="json") for row in resampling.rows],
+            "decision": bundle.decision.model_dump(mode="json", exclude={"knots_x", "knots_y"}),
+            "verdict": verdict.model_dump(mode="json"),
+            "model_sha256": bundle.manifest["files"]["model.onnx"],
+            "git_commit": git_commit(),
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
 
 
 def git_commit() -> str:
