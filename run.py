@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -12,55 +13,99 @@ import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-DONE, REFUSED, WRONG = 0, 1, 2
+WRONG = 2
 
 EXIT_CODES = "exit codes: 0 done, 1 the model was refused by a gate, 2 wrong input or environment"
+# By action: its module in pipelines.commands, and the flags that not every action takes.
+ACTIONS = {
+    "train": ("train", ("data", "engine", "scheduler")),
+    "load": ("load", ()),
+    "contract": ("contract", ("data",)),
+    "score": ("score", ("out", "engine", "scheduler")),
+    "promote": ("promotion", ("to", "why", "override")),
+    "rollback": ("promotion", ("to", "why")),
+    "status": ("promotion", ("json",)),
+    "diff": ("promotion", ("json",)),
+    "serve": ("serve", ("port",)),
+}
 
 
-def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    """Read the flags; what is wrong ends with a sentence and exit code 2."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """All flags; they fit one screen."""
+    flags = argparse.ArgumentParser(
         prog="run.py", description=__doc__, epilog=EXIT_CODES, allow_abbrev=False
     )
-    action = parser.add_mutually_exclusive_group(required=True)
+    action = flags.add_argument_group("actions, one of").add_mutually_exclusive_group(required=True)
     action.add_argument("--train", action="store_true", help="train, judge and publish a model")
-    parser.add_argument(
+    action.add_argument("--load", metavar="FILE", help="put a table into the problem's collection")
+    action.add_argument("--contract", choices=["diff"], help="what changed in the data's columns")
+    action.add_argument("--score", metavar="SOURCE", help="answer a file, s3://... or 'mongodb'")
+    action.add_argument("--promote", metavar="VERSION", help="move an alias by hand")
+    action.add_argument("--rollback", action="store_true", help="production back by one version")
+    action.add_argument("--status", action="store_true", help="versions, aliases, metrics, moves")
+    action.add_argument("--diff", nargs=2, metavar="VERSION", help="two versions side by side")
+    action.add_argument("--serve", action="store_true", help="answer over HTTP")
+    flags.add_argument(
         "--problem",
-        default=os.environ.get("BENTOLINE_PROBLEM", "vehicle_insurance"),
         metavar="NAME",
-        help="a file under configs/problems/, or the path of one (default: %(default)s)",
+        help="under configs/problems/, or a .yaml file (default: $BENTOLINE_PROBLEM, else "
+        "vehicle_insurance)",
     )
-    parser.add_argument(
-        "--data", type=Path, metavar="PATH", help="a .csv or .parquet file in place of the source"
-    )
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the outcome as JSON")
-    return parser.parse_args(arguments)
+    flags.add_argument("--data", metavar="PATH", help="a table in place of the problem's source")
+    flags.add_argument("--out", type=Path, metavar="PATH", help="where --score writes")
+    flags.add_argument("--to", metavar="NAME", help="alias for --promote, version for --rollback")
+    flags.add_argument("--why", metavar="TEXT", help="for the audit record")
+    flags.add_argument("--override", metavar="TEXT", help="promote what a gate refused; audited")
+    flags.add_argument("--engine", choices=["local", "dask"], help="where work runs")
+    flags.add_argument("--scheduler", metavar="URL", help="a Dask cluster, tcp://host:port")
+    flags.add_argument("--port", type=int, metavar="N", help="for --serve")
+    flags.add_argument("--json", action="store_true", help="answer for programs")
+    flags.add_argument("--report", type=Path, metavar="FILE", help="write the outcome as JSON")
+    return flags
+
+
+def parse_arguments(arguments: list[str]) -> tuple[str, argparse.Namespace]:
+    """The action's name and its flags; what is wrong ends with a sentence and exit code 2."""
+    flags = parser()
+    options = flags.parse_args(arguments)
+    action = next(name for name in ACTIONS if getattr(options, name))
+    known = {name for _, names in ACTIONS.values() for name in names}
+    for name in sorted(known - set(ACTIONS[action][1])):
+        if getattr(options, name) not in (None, False):
+            homes = " or ".join(f"--{a}" for a, (_, names) in ACTIONS.items() if name in names)
+            flags.error(f"--{name} goes with {homes}, got --{action}")
+    options.has_problem = options.problem is not None
+    options.problem = options.problem or os.environ.get("BENTOLINE_PROBLEM") or "vehicle_insurance"
+    options.action = action
+    return action, options
 
 
 def main(arguments: list[str]) -> int:
     """Run one action; turn every error that a user can meet into one sentence."""
-    options = parse_arguments(arguments)
+    action, options = parse_arguments(arguments)
     # Threads of the boosters wait asleep: on a shared machine spinning costs 3 times the CPU.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from pipelines.place import Place
     from tabular.errors import BentolineError
 
-    home = Path(os.environ.get("BENTOLINE_HOME", ROOT / ".bentoline")).resolve()
+    place = Place.of(ROOT, os.environ)
     try:
-        from pipelines.command import train
-
-        return train(options.problem, options.data, options.report, root=ROOT, home=home)
+        command = importlib.import_module(f"pipelines.commands.{ACTIONS[action][0]}")
+        return int(command.run(options, place))
     except BentolineError as error:
-        print(f"bentoline: {error}", file=sys.stderr)
-        write_failure(options.report, str(error))
-        return error.exit_code
+        return fail(str(error), options.report, error.exit_code)
     except Exception as error:  # noqa: BLE001  # the edge: exit code 1 is kept for a refused model
-        sentence = unexpected(error, home)
-        print(f"bentoline: {sentence}", file=sys.stderr)
-        write_failure(options.report, sentence)
-        return WRONG
+        return fail(unexpected(error, place.home), options.report, WRONG)
     except KeyboardInterrupt:
-        print("bentoline: interrupted; nothing was published. Run it again.", file=sys.stderr)
-        return WRONG
+        return fail("interrupted; nothing was left half done. Run it again.", None, WRONG)
+
+
+def fail(sentence: str, report: Path | None, code: int) -> int:
+    """Say the sentence; leave it in the report too, for programs."""
+    print(f"bentoline: {sentence}", file=sys.stderr)
+    if report is not None and report.parent.is_dir():
+        report.write_text(json.dumps({"error": sentence}, indent=2) + "\n", encoding="utf-8")
+    return code
 
 
 def unexpected(error: Exception, home: Path) -> str:
@@ -71,21 +116,15 @@ def unexpected(error: Exception, home: Path) -> str:
     if any(word in str(link) for link in chain for word in ("No space left", "disk is full")):
         return (
             f"{home}: the disk is full; free some room or set BENTOLINE_HOME to another folder. "
-            "Nothing was published."
+            "What was published before stands."
         )
     details = Path(tempfile.mkdtemp(prefix="bentoline-")) / "traceback.txt"
     details.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     what = (str(error).splitlines() or [""])[0][:200]
     return (
         f"unexpected {type(error).__name__}: {what}; this is a defect, please report it with "
-        f"{details}. Nothing was published."
+        f"{details}. `--status` shows what is published."
     )
-
-
-def write_failure(report: Path | None, sentence: str) -> None:
-    """Leave the sentence in the report too, for programs."""
-    if report is not None and report.parent.is_dir():
-        report.write_text(json.dumps({"error": sentence}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

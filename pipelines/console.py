@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +13,7 @@ from tabular.problem import Problem
 console = Console(highlight=False, soft_wrap=True)
 
 
-def show_start(problem: Problem, data: Path | None) -> None:
+def show_start(problem: Problem, data: str) -> None:
     """One line: what is trained, on what."""
     source = data or (
         f"built-in synthetic sample, {problem.source.rows:,} rows"

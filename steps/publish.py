@@ -18,10 +18,10 @@ def publish(
     verdict: Verdict,
     report: dict[str, Any],
     problem: Problem,
-    home: str,
+    registry: str,
 ) -> Annotated[dict[str, str], "published_version"]:
     """Seal the bundle with its report; the version is visible only when whole."""
-    published = training.publish(bundle, report, accepted=verdict.accepted, home=Path(home))
+    published = training.publish(bundle, report, accepted=verdict.accepted, registry=Path(registry))
     metrics = {name: metric["value"] for name, metric in report["metrics"].items()}
     mirror_version(problem, published, metrics, accepted=verdict.accepted)
     log_metadata({"version": published["version"], "accepted": verdict.accepted})

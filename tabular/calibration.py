@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from tabular.contract import Array
 from tabular.decision import Decision, Floats, log_odds
 from tabular.errors import DataError
-from tabular.problem import Problem, Threshold
+from tabular.problem import Problem
+from tabular.settings import Threshold
 
 
 def fit_decision(problem: Problem, raw_answer: Array, y: Array) -> Decision:

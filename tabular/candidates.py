@@ -25,7 +25,8 @@ from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
 from tabular.contract import Array, Feature, Frozen, Matrix
 from tabular.errors import ConfigError, DataError, did_you_mean
-from tabular.problem import LOWER_IS_BETTER, Candidate, Problem, Range, Task, Value
+from tabular.problem import Problem
+from tabular.settings import LOWER_IS_BETTER, Candidate, Range, Task, Value
 
 Answer = npt.NDArray[np.floating[Any]]
 Fold = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]

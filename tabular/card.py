@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from tabular import charts
 from tabular.charts import Axis, Frame, clip
-from tabular.problem import LOWER_IS_BETTER
+from tabular.settings import LOWER_IS_BETTER
 
 Report = Mapping[str, Any]
 

@@ -23,7 +23,8 @@ from tabular.contract import (
     shown,
 )
 from tabular.errors import DataError, listed
-from tabular.problem import Problem, Target
+from tabular.problem import Problem
+from tabular.settings import Target
 
 MAX_LISTED = 5
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tabular.contract import MISSING, Array, Columns, Frozen
 from tabular.decision import Decision, Floats
-from tabular.problem import Evaluation
+from tabular.settings import Evaluation
 
 Weigh = Callable[[Floats], dict[str, float]]
 Points = list[tuple[float, float]]

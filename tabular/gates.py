@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 
 from tabular.contract import Frozen
 from tabular.evaluation import Metric
-from tabular.problem import Gate, Severity
+from tabular.settings import Gate, Severity
 
 
 class GateResult(Frozen):

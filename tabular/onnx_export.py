@@ -20,7 +20,8 @@ from tabular.contract import Array, Feature, Frozen, Matrix
 from tabular.errors import BentolineError, ConfigError, ExportError
 from tabular.features import DERIVATIONS
 from tabular.predictor import answer_graph
-from tabular.problem import Candidate, Problem, Task
+from tabular.problem import Problem
+from tabular.settings import Candidate, Task
 
 INPUT, OUTPUT = "X", "answer"
 TARGET_OPSET = {"": 17, "ai.onnx.ml": 3}

@@ -7,7 +7,7 @@ the part that it needs and its cache stays right.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Any, get_origin
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -15,176 +15,23 @@ from pydantic import Field, ValidationError, model_validator
 from tabular.contract import Column, Contract, Derivation, Frozen, category_text
 from tabular.errors import ConfigError, did_you_mean
 from tabular.features import check_derivations
-
-Task = Literal["binary", "multiclass", "regression"]
-Severity = Literal["block", "warn"]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Value = str | int | float | bool | None
-
-METRICS: dict[str, tuple[str, ...]] = {
-    "binary": ("roc_auc", "pr_auc", "f1", "precision", "recall", "accuracy", "brier", "log_loss"),
-    "multiclass": ("accuracy", "f1_macro", "log_loss"),
-    "regression": ("mae", "rmse", "r2", "p95_error", "coverage", "interval_width"),
-}
-SEARCH_METRICS: dict[str, tuple[str, ...]] = {
-    "binary": ("roc_auc", "pr_auc", "f1", "accuracy", "brier", "log_loss"),
-    "multiclass": ("accuracy", "f1_macro", "log_loss"),
-    "regression": ("mae", "rmse", "r2"),
-}
-LOWER_IS_BETTER = frozenset(
-    {"brier", "log_loss", "mae", "rmse", "p95_error", "interval_width", "extreme_error_share"}
+from tabular.settings import (
+    GATE_FACTS,
+    METRICS,
+    SEARCH_METRICS,
+    Candidate,
+    DecisionConfig,
+    Evaluation,
+    Gate,
+    Leaks,
+    Promotion,
+    Search,
+    Serving,
+    Source,
+    Split,
+    Target,
+    Task,
 )
-# Beside a task's metrics, gates may read these facts of the bundle.
-GATE_FACTS = ("latency_ms", "parity_share", "label_disagreement_share")
-
-
-class Source(Frozen):
-    """Where the rows come from when no `--data` is given."""
-
-    kind: Literal["sample", "csv", "parquet", "sklearn"]
-    path: str = ""
-    rows: int = Field(default=20_000, ge=1)
-
-    @model_validator(mode="after")
-    def _path_where_needed(self) -> Source:
-        if not self.path:
-            raise ValueError(f"path is needed for kind {self.kind}")
-        return self
-
-
-class Target(Frozen):
-    """What is predicted. For classes, `classes` maps the name people read to the raw value."""
-
-    column: str
-    unit: str = ""
-    description: str = ""
-    classes: dict[str, str | int | float] = Field(default_factory=dict)
-    positive: str = ""
-    min: float | None = None
-    max: float | None = None
-    missing: Literal["refuse", "drop"] = "refuse"
-
-
-class Split(Frozen):
-    """How rows are parted. `group` keeps rows that agree in `group_columns` on one side."""
-
-    kind: Literal["random", "stratified", "time", "group"]
-    test_share: Share = 0.2
-    validation_share: Share = 0.1
-    time_column: str = ""
-    group_columns: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _columns_fit_the_kind(self) -> Split:
-        if self.test_share + self.validation_share >= 1:
-            raise ValueError("test_share and validation_share must sum to less than 1")
-        if (self.kind == "time") != bool(self.time_column):
-            raise ValueError("time_column goes with kind time, and only with it")
-        if self.group_columns and self.kind != "group":
-            raise ValueError("group_columns goes with kind group")
-        return self
-
-
-class Range(Frozen):
-    """Values to search between: low to high, drawn evenly or evenly on a log scale."""
-
-    low: float
-    high: float
-    log: bool = False
-    integer: bool = False
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Range:
-        if self.low >= self.high or (self.log and self.low <= 0):
-            raise ValueError("low must be under high, and above 0 where log is true")
-        return self
-
-
-class Candidate(Frozen):
-    """One model to try. `estimator` is a short name or a class below `sklearn.`."""
-
-    estimator: str
-    params: dict[str, Value] = Field(default_factory=dict)
-    search: dict[str, tuple[Value, ...] | Range] = Field(default_factory=dict)
-    n_trials: int = Field(default=8, ge=1)
-    impute: Literal["median", "none"] | None = None
-    scale: Literal["robust", "standard", "none"] | None = None
-    encode: Literal["onehot", "codes"] | None = None
-    resample: Literal["none", "smote_tomek", "smote_enn", "class_weight"] = "none"
-    members: dict[str, Candidate] = Field(default_factory=dict)
-    final: Candidate | None = None
-
-    @model_validator(mode="after")
-    def _stacking_is_whole(self) -> Candidate:
-        is_stack = self.estimator == "stacking"
-        if bool(self.members) != is_stack or (self.final is not None) != is_stack:
-            raise ValueError("members and final go with estimator stacking, and only with it")
-        return self
-
-
-class Search(Frozen):
-    """How candidates are compared: cross-validation on at most `max_rows` training rows."""
-
-    metric: str
-    folds: int = Field(default=3, ge=2, le=20)
-    max_rows: int = Field(default=60_000, ge=100)
-
-
-class Cost(Frozen):
-    """What a wrong answer costs, in any unit."""
-
-    false_positive: float = Field(gt=0)
-    false_negative: float = Field(gt=0)
-
-
-class Threshold(Frozen):
-    """From which probability the positive class is said."""
-
-    aim: Literal["f1", "cost", "top_share"] = "f1"
-    cost: Cost | None = None
-    share: Share | None = None
-
-    @model_validator(mode="after")
-    def _aim_has_its_number(self) -> Threshold:
-        if (self.aim == "cost") != (self.cost is not None):
-            raise ValueError("cost goes with aim cost, and only with it")
-        if (self.aim == "top_share") != (self.share is not None):
-            raise ValueError("share goes with aim top_share, and only with it")
-        return self
-
-
-class DecisionConfig(Frozen):
-    """What is fitted on the validation part after the model."""
-
-    calibration: Literal["none", "sigmoid", "isotonic"] = "none"
-    threshold: Threshold = Threshold()
-    interval_level: Share = 0.9
-
-
-class Evaluation(Frozen):
-    """What is measured on the test part."""
-
-    slices: tuple[str, ...] = ()
-    min_slice_rows: int = Field(default=50, ge=1)
-    extreme_error: float | None = Field(default=None, gt=0)
-    bootstrap: int = Field(default=200, ge=20, le=10_000)
-    resampling_rows: int = Field(default=20_000, ge=100, le=20_000)
-
-
-class Gate(Frozen):
-    """One limit. `bound` says whether the value or an end of its 95 % interval must hold it."""
-
-    metric: str
-    min: float | None = None
-    max: float | None = None
-    bound: Literal["value", "low", "high"] = "value"
-    severity: Severity = "block"
-
-    @model_validator(mode="after")
-    def _one_limit(self) -> Gate:
-        if (self.min is None) == (self.max is None):
-            raise ValueError(f"the gate on {self.metric} needs either min or max")
-        return self
 
 
 class Problem(Frozen):
@@ -205,7 +52,10 @@ class Problem(Frozen):
     candidates: dict[str, Candidate] = Field(min_length=1)
     decision: DecisionConfig = DecisionConfig()
     evaluation: Evaluation = Evaluation()
+    leaks: Leaks = Leaks()
     gates: tuple[Gate, ...] = Field(min_length=1)
+    promotion: Promotion = Promotion()
+    serving: Serving = Serving()
 
     @property
     def contract(self) -> Contract:
@@ -232,6 +82,9 @@ class Problem(Frozen):
             "candidates": {"blank": Candidate(estimator="blank")},
             "decision": DecisionConfig(),
             "evaluation": Evaluation(),
+            "leaks": Leaks(),
+            "promotion": Promotion(),
+            "serving": Serving(),
             "gates": (Gate(metric="latency_ms", max=0),),
         }
         return self.model_copy(update={k: v for k, v in blank.items() if k not in parts})
@@ -277,6 +130,9 @@ def _check_target(problem: Problem) -> None:
         raise ValueError("decision.calibration is for task binary")
     if problem.search.metric not in SEARCH_METRICS[task]:
         raise ValueError(_unknown("search.metric", problem.search.metric, SEARCH_METRICS[task]))
+    metric = problem.promotion.metric
+    if metric and metric not in SEARCH_METRICS[task]:
+        raise ValueError(_unknown("promotion.metric", metric, SEARCH_METRICS[task]))
 
 
 def _check_names(problem: Problem) -> None:
@@ -284,6 +140,9 @@ def _check_names(problem: Problem) -> None:
     named = {
         "split.group_columns": problem.split.group_columns,
         "split.time_column": (problem.split.time_column,) if problem.split.time_column else (),
+        "leaks.after_outcome": problem.leaks.after_outcome,
+        "leaks.expected": problem.leaks.expected,
+        "source.key": problem.source.key,
     }
     for place, names in named.items():
         for name in names:

@@ -77,11 +77,11 @@ def _two_parts(
         return _latest_apart(rows[split.time_column].to_numpy()[among], among, share)
     if split.kind == "group":
         groups = group_ids(rows.iloc[among], problem)
-        shuffle = GroupShuffleSplit(n_splits=1, test_size=share, random_state=problem.seed)
+        shuffle = GroupShuffleSplit(n_splits=1, test_size=share, random_state=problem.split.seed)
         kept, apart = next(shuffle.split(among, groups=groups))
         return among[kept], among[apart]
     y = rows[problem.target.column].to_numpy()[among] if split.kind == "stratified" else None
-    kept, apart = train_test_split(among, test_size=share, random_state=problem.seed, stratify=y)
+    kept, apart = train_test_split(among, test_size=share, random_state=problem.split.seed, stratify=y)
     return kept, apart
 
 
@@ -114,7 +114,7 @@ def folds(
         rows: (n, k) typed training rows; for kind time they must be sorted by time.
         problem: `split.kind`, `search.folds` and `seed`.
     """
-    kind, n_folds, seed = problem.split.kind, problem.search.folds, problem.seed
+    kind, n_folds, seed = problem.split.kind, problem.search.folds, problem.split.seed
     y = rows[problem.target.column]
     if kind == "time":
         return TimeSeriesSplit(n_folds).split(rows)

@@ -417,7 +417,7 @@ def git_commit() -> str:
 
 
 def publish(
-    bundle: Bundle, report: dict[str, Any], *, accepted: bool, home: Path
+    bundle: Bundle, report: dict[str, Any], *, accepted: bool, registry: Path
 ) -> dict[str, str]:
     """Seal the bundle with its report and publish it; an accepted one becomes production.
 
@@ -425,13 +425,13 @@ def publish(
         version, and the path of its bundle.
     """
     name = report["problem"]
-    registry = Registry(home / "registry")
+    versions = Registry(registry)
     with tempfile.TemporaryDirectory(prefix="bentoline-") as folder:
         kept = {k: v for k, v in report.items() if k not in ("curves", "steps")}
         sealed = seal(bundle, Path(folder) / "bundle", {"report": kept})
-        version = registry.publish(name, sealed.path)
+        version = versions.publish(name, sealed.path)
     why = report["verdict"]["sentence"]
-    registry.set_alias(name, "candidate", version, actor="training run", why=why)
+    versions.set_alias(name, "candidate", version, actor="training run", why=why)
     if accepted:
-        registry.set_alias(name, "production", version, actor="training run", why=why)
-    return {"version": version, "bundle": str(registry.path(name, version))}
+        versions.set_alias(name, "production", version, actor="training run", why=why)
+    return {"version": version, "bundle": str(versions.path(name, version))}

@@ -5,7 +5,8 @@ import pytest
 
 from tabular.calibration import fit_decision, fit_threshold
 from tabular.errors import DataError
-from tabular.problem import Problem, Threshold
+from tabular.problem import Problem
+from tabular.settings import Threshold
 
 
 def problem(task="binary", **decision):

@@ -23,7 +23,8 @@ from tabular.candidates import (
 )
 from tabular.contract import Feature
 from tabular.errors import ConfigError, DataError
-from tabular.problem import Candidate, Problem, Range
+from tabular.problem import Problem
+from tabular.settings import Candidate, Range
 
 FEATURES = (
     Feature(name="width", kind="number"),

@@ -20,7 +20,8 @@ from tabular.checks import (
 )
 from tabular.contract import Column
 from tabular.errors import DataError
-from tabular.problem import Candidate, Gate, Problem, Search, Source, Split, Target
+from tabular.problem import Problem
+from tabular.settings import Candidate, Gate, Search, Source, Split, Target
 
 YES_NO = Target(column="y", classes={"no": 0, "yes": 1}, positive="yes")
 

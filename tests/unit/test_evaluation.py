@@ -7,7 +7,7 @@ from sklearn import metrics as sk
 from tabular import evaluation
 from tabular.decision import Decision
 from tabular.evaluation import evaluate, permutation_importance
-from tabular.problem import METRICS, Evaluation
+from tabular.settings import METRICS, Evaluation
 
 BINARY = Decision(task="binary", classes=("yes", "no"), positive=0, threshold=0.4)
 THREE = Decision(task="multiclass", classes=("a", "b", "c"))

@@ -6,7 +6,7 @@ import pytest
 
 from tabular.evaluation import Metric
 from tabular.gates import GateResult, decide
-from tabular.problem import Gate
+from tabular.settings import Gate
 
 METRICS = {"roc_auc": Metric(value=0.85, low=0.79, high=0.9)}
 FACTS = {"latency_ms": 0.4}

@@ -14,7 +14,8 @@ from tabular.contract import Feature
 from tabular.errors import ConfigError, ExportError
 from tabular.onnx_export import TOLERANCE, compare, export_graph, probe_export
 from tabular.predictor import answer_graph
-from tabular.problem import Candidate, Problem, Task
+from tabular.problem import Problem
+from tabular.settings import Candidate, Task
 
 FEATURES = (
     Feature(name="width", kind="number"),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tabular.errors import ConfigError
-from tabular.problem import LOWER_IS_BETTER, METRICS, SEARCH_METRICS, load_problem, problem_names
+from tabular.problem import load_problem, problem_names
+from tabular.settings import LOWER_IS_BETTER, METRICS, SEARCH_METRICS
 
 PROBLEMS = Path(__file__).parents[2] / "configs" / "problems"
 BASE = {

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tabular.contract import Column
 from tabular.errors import ConfigError, DataError, StoreError
-from tabular.problem import Candidate, Gate, Problem, Search, Source, Split, Target
+from tabular.problem import Problem
+from tabular.settings import Candidate, Gate, Search, Source, Split, Target
 from tabular.sources import load_table, read_file, read_sklearn, save_snapshot, table_sha256
 
 TABLE = pa.table(

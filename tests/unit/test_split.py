@@ -8,7 +8,8 @@ import pytest
 
 from tabular.contract import Column
 from tabular.errors import DataError
-from tabular.problem import Candidate, Gate, Problem, Search, Source, Split, Target
+from tabular.problem import Problem
+from tabular.settings import Candidate, Gate, Search, Source, Split, Target
 from tabular.split import folds, group_ids, split_rows
 
 

@@ -1,7 +1,8 @@
-"""What `run.py --train` does around the pipeline: settings, lock, run, report, words."""
+"""`run.py --train`: settings, lock, the pipeline, report, words."""
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import functools
 import importlib.metadata
@@ -14,38 +15,44 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.console import show_note, show_outcome, show_start
+from pipelines.place import Place
 from tabular.card import render_card
-from tabular.errors import ConfigError, DataError, StoreError
+from tabular.errors import ConfigError, StoreError
 from tabular.files import disk_error, whole_file
 from tabular.problem import Problem, load_problem
 
 DONE, REFUSED = 0, 1
 
 
-def train(name: str, data: Path | None, report_file: Path | None, *, root: Path, home: Path) -> int:
+def run(options: argparse.Namespace, place: Place) -> int:
     """Train one problem; return 0 where the model was accepted, 1 where a gate refused it."""
-    file = Path(name)
-    is_path = file.suffix == ".yaml"
-    folder = file.parent if is_path else root / "configs" / "problems"
-    problem = load_problem(file.stem if is_path else name, folder)
-    if data is not None and not data.exists():
-        raise DataError(f"--data: {data}: there is no such file; check the path, or leave it out.")
+    problem = find_problem(options.problem, place)
+    data: str = options.data or ""
+    report_file: Path | None = options.report
     if report_file is not None and not report_file.resolve().parent.is_dir():
         raise ConfigError(f"--report: there is no folder {report_file.parent}; make it first.")
     show_start(problem, data)
     _refuse_unexportable(problem)
-    with zenml_store(home):
-        outcome = run_training(problem, data, root=root, home=home)
-    card = home / "reports" / f"{problem.name}.html"
+    with zenml_store(place.home):
+        outcome = run_training(problem, data, place)
+    card = place.home / "reports" / f"{problem.name}.html"
     _write(card, render_card(outcome))  # as in the DAG, and with the version
     outcome["card"] = str(card)
     text = json.dumps(outcome, indent=2, allow_nan=False) + "\n"
-    _write(home / "reports" / f"{problem.name}.json", text)
+    _write(place.home / "reports" / f"{problem.name}.json", text)
     if report_file is not None:
         _write(report_file.resolve(), text)
-    outcome["report"] = str(report_file or home / "reports" / f"{problem.name}.json")
+    outcome["report"] = str(report_file or place.home / "reports" / f"{problem.name}.json")
     show_outcome(outcome)
     return DONE if outcome["verdict"]["accepted"] else REFUSED
+
+
+def find_problem(name: str, place: Place) -> Problem:
+    """The problem of `--problem`: a name under configs/problems/, or the path of a YAML file."""
+    file = Path(name)
+    if file.suffix in (".yaml", ".yml"):
+        return load_problem(file.stem, file.parent)
+    return load_problem(name, place.problems)
 
 
 def _refuse_unexportable(problem: Problem) -> None:
@@ -90,7 +97,7 @@ def zenml_store(home: Path) -> Iterator[None]:
         yield
 
 
-def run_training(problem: Problem, data: Path | None, *, root: Path, home: Path) -> dict[str, Any]:
+def run_training(problem: Problem, data: str, place: Place) -> dict[str, Any]:
     """Run the pipeline in this process and gather its report, with seconds and rows by step."""
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     from zenml.client import Client
@@ -99,7 +106,9 @@ def run_training(problem: Problem, data: Path | None, *, root: Path, home: Path)
 
     _scan_packages_once()
     _reap_dead_runs(Client())
-    run = training(problem, str(data.resolve()) if data else "", str(root), str(home))
+    local = data and "://" not in data
+    table = str(Path(data).resolve()) if local else data
+    run = training(problem, table, str(place.root), str(place.home), place.registry)
     if run is None:
         raise StoreError("ZenML gave no run back; run the command again.")
     steps = sorted(run.steps.values(), key=lambda step: step.start_time or run.created)
