@@ -38,7 +38,7 @@ def split_rows(rows: pd.DataFrame, problem: Problem) -> Parts:
 
     Args:
         rows: (n, k) typed rows, target included. Not changed.
-        problem: `split` says how, `seed` drives every random choice.
+        problem: `split` says how, and with which seed.
 
     Returns:
         The parts. random, stratified: test has ceil(test_share * n) rows. time: the latest rows by
@@ -81,7 +81,9 @@ def _two_parts(
         kept, apart = next(shuffle.split(among, groups=groups))
         return among[kept], among[apart]
     y = rows[problem.target.column].to_numpy()[among] if split.kind == "stratified" else None
-    kept, apart = train_test_split(among, test_size=share, random_state=problem.split.seed, stratify=y)
+    kept, apart = train_test_split(
+        among, test_size=share, random_state=problem.split.seed, stratify=y
+    )
     return kept, apart
 
 
@@ -114,7 +116,7 @@ def folds(
         rows: (n, k) typed training rows; for kind time they must be sorted by time.
         problem: `split.kind`, `search.folds` and `seed`.
     """
-    kind, n_folds, seed = problem.split.kind, problem.search.folds, problem.split.seed
+    kind, n_folds, seed = problem.split.kind, problem.search.folds, problem.seed
     y = rows[problem.target.column]
     if kind == "time":
         return TimeSeriesSplit(n_folds).split(rows)

@@ -75,10 +75,12 @@ def test_test_part_is_the_share_rounded_up(kind):
     assert len(parts.validation) == pytest.approx(0.1 * 501, abs=2)
 
 
-def test_another_seed_gives_another_split():
-    other = problem("random").model_copy(update={"seed": 7})
-    a, b = split_rows(table(), problem("random")), split_rows(table(), other)
-    assert a.test["row"].tolist() != b.test["row"].tolist()
+def test_another_split_seed_gives_another_split_and_the_models_seed_does_not():
+    ours = problem("random")
+    same = ours.model_copy(update={"seed": 7})
+    a, b, c = (split_rows(table(), p) for p in (ours, same, problem("random", seed=7)))
+    assert a.test["row"].tolist() == b.test["row"].tolist()
+    assert a.test["row"].tolist() != c.test["row"].tolist()
 
 
 def test_stratified_parts_have_the_same_share_of_each_class():
