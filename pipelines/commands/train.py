@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
-import functools
-import importlib.metadata
 import json
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.console import show_note, show_outcome, show_start
+from pipelines.console import show_outcome, show_start
 from pipelines.place import Place
+from pipelines.store import open_client, reap_dead_runs, zenml_store
 from tabular.card import render_card
 from tabular.errors import ConfigError, StoreError
-from tabular.files import disk_error, whole_file
+from tabular.files import whole_file
 from tabular.problem import Problem, load_problem
 
 DONE, REFUSED = 0, 1
@@ -66,46 +61,12 @@ def _write(path: Path, text: str) -> None:
         unfinished.write_text(text, encoding="utf-8")
 
 
-@contextmanager
-def zenml_store(home: Path) -> Iterator[None]:
-    """Point ZenML at the store under `home`, and hold it alone: two processes would corrupt it.
-
-    Raises:
-        StoreError: Another run holds the store, or the folder cannot be written.
-    """
-    folder = Path(os.environ.setdefault("ZENML_CONFIG_PATH", str(home / "zenml")))
-    for key, value in {
-        "ZENML_ANALYTICS_OPT_IN": "false",
-        "ZENML_LOGGING_VERBOSITY": "CRITICAL",  # errors reach the user as our one sentence
-        "ZENML_ENABLE_RICH_TRACEBACK": "false",
-        "AUTO_OPEN_DASHBOARD": "false",
-    }.items():
-        os.environ.setdefault(key, value)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "bentoline.lock").open("a+")
-    except OSError as error:
-        raise disk_error(folder / "bentoline.lock", error) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(
-                f"{folder}: another training run is using this ZenML store; wait for it, or set "
-                "BENTOLINE_HOME to another folder."
-            ) from error
-        yield
-
-
 def run_training(problem: Problem, data: str, place: Place) -> dict[str, Any]:
     """Run the pipeline in this process and gather its report, with seconds and rows by step."""
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    from zenml.client import Client
-
+    reap_dead_runs(open_client())
     from pipelines.training import training
 
-    _scan_packages_once()
-    _reap_dead_runs(Client())
     local = data and "://" not in data
     table = str(Path(data).resolve()) if local else data
     run = training(problem, table, str(place.root), str(place.home), place.registry)
@@ -126,24 +87,7 @@ def run_training(problem: Problem, data: str, place: Place) -> dict[str, Any]:
     return {**report, **published, "run": str(run.id)}
 
 
-def _scan_packages_once() -> None:
-    """ZenML scans all installed packages anew for each kind of artifact, 0.4 s each time."""
-    scan = functools.cache(importlib.metadata.packages_distributions)
-    importlib.metadata.packages_distributions = scan
-
-
 def _seconds(step: Any) -> float:
     if step.start_time is None or step.end_time is None or step.status.value == "cached":
         return 0.0
     return round((step.end_time - step.start_time).total_seconds(), 3)
-
-
-def _reap_dead_runs(client: Any) -> None:
-    """Mark as failed what a killed process left `running`: the lock says that nobody runs now."""
-    from zenml.enums import ExecutionStatus
-    from zenml.models import PipelineRunUpdate
-
-    for status in (ExecutionStatus.RUNNING, ExecutionStatus.INITIALIZING):
-        for run in client.list_pipeline_runs(status=status.value).items:
-            client.zen_store.update_run(run.id, PipelineRunUpdate(status=ExecutionStatus.FAILED))
-            show_note(f"run {run.name} had died; it is marked as failed.")
