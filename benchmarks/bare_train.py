@@ -19,11 +19,12 @@ sys.path.insert(0, str(ROOT))
 
 def main(name: str, data: Path | None) -> None:
     """Train one problem; nothing is published."""
-    from tabular import training
+    from tabular import exporting, fitting, judging
     from tabular.card import render_card
     from tabular.checks import check_rows, refuse_too_many, refuse_unlearnable
     from tabular.onnx_export import probe_export
     from tabular.problem import load_problem
+    from tabular.report import build_report
     from tabular.sources import load_table, save_snapshot
     from tabular.split import split_rows
 
@@ -37,17 +38,17 @@ def main(name: str, data: Path | None) -> None:
     refuse_too_many(quarantine, refused, problem)
     refuse_unlearnable(rows, problem)
     parts = split_rows(rows, problem)
-    board = training.compare_candidates(parts.train, problem)
-    fitted = training.fit_model(parts.train, parts.test, board.trials[0], problem)
-    decision = training.calibrate(fitted.graph, fitted.contract, parts.validation, problem)
-    bundle = training.export_bundle(
+    board = fitting.compare_candidates(parts.train, problem)
+    fitted = fitting.fit_model(parts.train, parts.test, board.trials[0], problem)
+    decision = fitting.calibrate(fitted.graph, fitted.contract, parts.validation, problem)
+    bundle = exporting.export_bundle(
         fitted.graph, fitted.contract, decision, parts.train, snapshot, problem
     )
-    evaluation = training.evaluate_bundle(
+    evaluation = judging.evaluate_bundle(
         bundle, parts.test, fitted.test_answers, parts.validation, problem
     )
-    resampling = training.measure_resampling(parts.train, parts.validation, board, problem)
-    report = training.build_report(
+    resampling = judging.measure_resampling(parts.train, parts.validation, board, problem)
+    report = build_report(
         problem=problem,
         snapshot=snapshot,
         quarantine=quarantine,
@@ -60,7 +61,7 @@ def main(name: str, data: Path | None) -> None:
         resampling=resampling,
         bundle=bundle,
         evaluation=evaluation,
-        verdict=training.judge(evaluation, problem),
+        verdict=judging.judge(evaluation, problem),
     )
     render_card(report)
 

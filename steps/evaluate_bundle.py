@@ -5,10 +5,10 @@ from typing import Annotated
 import pandas as pd
 from zenml import log_metadata, step
 
-from tabular import training
+from tabular import judging
 from tabular.bundle import Bundle
+from tabular.judging import BundleEvaluation
 from tabular.problem import Problem
-from tabular.training import BundleEvaluation
 
 
 @step
@@ -20,7 +20,7 @@ def evaluate_bundle(
     problem: Problem,
 ) -> Annotated[BundleEvaluation, "evaluation"]:
     """Metrics with intervals, slices, parity with the fitted pipeline, latency, importances."""
-    result = training.evaluate_bundle(bundle, test_rows, pipeline_answers, validation_rows, problem)
+    result = judging.evaluate_bundle(bundle, test_rows, pipeline_answers, validation_rows, problem)
     log_metadata({"rows": len(test_rows)})
     log_metadata({name: metric.value for name, metric in result.scores.metrics.items()})
     return result

@@ -6,7 +6,7 @@ import pandas as pd
 from zenml import ArtifactConfig, log_metadata, step
 from zenml.enums import ArtifactType
 
-from tabular import training
+from tabular import exporting
 from tabular.bundle import Bundle, ServedContract
 from tabular.decision import Decision
 from tabular.problem import Problem
@@ -23,6 +23,6 @@ def export_bundle(
     problem: Problem,
 ) -> Annotated[Bundle, ArtifactConfig(name="bundle", artifact_type=ArtifactType.MODEL)]:
     """Write the bundle and answer its golden rows from the written files."""
-    bundle = training.export_bundle(model_graph, contract, decision, train_rows, snapshot, problem)
+    bundle = exporting.export_bundle(model_graph, contract, decision, train_rows, snapshot, problem)
     log_metadata({"model_sha256": bundle.manifest["files"]["model.onnx"]})
     return bundle

@@ -5,8 +5,8 @@ from typing import Annotated
 import pandas as pd
 from zenml import log_metadata, step
 
+from tabular.fitting import Leaderboard, compare_candidates
 from tabular.problem import Problem
-from tabular.training import Leaderboard, compare_candidates
 
 
 @step

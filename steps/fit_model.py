@@ -5,10 +5,10 @@ from typing import Annotated
 import pandas as pd
 from zenml import log_metadata, step
 
-from tabular import training
+from tabular import fitting
 from tabular.bundle import ServedContract
+from tabular.fitting import Leaderboard
 from tabular.problem import Problem
-from tabular.training import Leaderboard
 
 
 @step
@@ -26,6 +26,6 @@ def fit_model(
 
     Fitting and exporting are one step because a fitted pipeline would cross steps as a pickle.
     """
-    fitted = training.fit_model(train_rows, test_rows, leaderboard.trials[0], problem)
+    fitted = fitting.fit_model(train_rows, test_rows, leaderboard.trials[0], problem)
     log_metadata({"rows": len(train_rows), "graph_bytes": len(fitted.graph)})
     return fitted.graph, fitted.contract, fitted.test_answers

@@ -5,9 +5,10 @@ from typing import Annotated
 import pandas as pd
 from zenml import log_metadata, step
 
-from tabular import training
+from tabular import judging
+from tabular.fitting import Leaderboard
+from tabular.judging import ResamplingReport
 from tabular.problem import Problem
-from tabular.training import Leaderboard, ResamplingReport
 
 
 @step
@@ -18,7 +19,7 @@ def measure_resampling(
     problem: Problem,
 ) -> Annotated[ResamplingReport, "resampling_report"]:
     """Fit the winner with and without resampling; score on validation rows."""
-    report = training.measure_resampling(train_rows, validation_rows, leaderboard, problem)
+    report = judging.measure_resampling(train_rows, validation_rows, leaderboard, problem)
     if report.rows:
         log_metadata({"rows": min(len(train_rows), problem.evaluation.resampling_rows)})
     return report

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from zenml import log_metadata, step
 
 from steps.model_version import mirror_version
-from tabular import training
+from tabular import publishing
 from tabular.bundle import Bundle
 from tabular.gates import Verdict
 from tabular.problem import Problem
@@ -21,7 +21,9 @@ def publish(
     registry: str,
 ) -> Annotated[dict[str, str], "published_version"]:
     """Seal the bundle with its report; the version is visible only when whole."""
-    published = training.publish(bundle, report, accepted=verdict.accepted, registry=Path(registry))
+    published = publishing.publish(
+        bundle, report, accepted=verdict.accepted, registry=Path(registry)
+    )
     metrics = {name: metric["value"] for name, metric in report["metrics"].items()}
     mirror_version(problem, published, metrics, accepted=verdict.accepted)
     log_metadata({"version": published["version"], "accepted": verdict.accepted})

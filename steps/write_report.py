@@ -6,14 +6,15 @@ import pandas as pd
 from zenml import step
 from zenml.types import HTMLString
 
-from tabular import training
 from tabular.bundle import Bundle
 from tabular.card import render_card
 from tabular.checks import Quarantine
+from tabular.fitting import Leaderboard
 from tabular.gates import Verdict
+from tabular.judging import BundleEvaluation, ResamplingReport
 from tabular.problem import Problem
+from tabular.report import build_report
 from tabular.sources import Snapshot
-from tabular.training import BundleEvaluation, Leaderboard, ResamplingReport
 
 
 @step
@@ -31,7 +32,7 @@ def write_report(
     problem: Problem,
 ) -> tuple[Annotated[dict[str, Any], "report"], Annotated[HTMLString, "model_card"]]:
     """The outcome as a program reads it, and the same as a person does."""
-    report = training.build_report(
+    report = build_report(
         problem=problem,
         snapshot=snapshot,
         quarantine=quarantine,

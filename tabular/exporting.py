@@ -1,0 +1,110 @@
+"""From a fitted graph to a bundle on disk: golden rows, and what drift is measured against."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabular.bundle import Bundle, ServedContract, write_bundle
+from tabular.checks import frame_columns
+from tabular.contract import Array, Columns, encode
+from tabular.decision import Decision
+from tabular.features import derive
+from tabular.predictor import Predictor, answer_graph
+from tabular.problem import Problem
+from tabular.sources import Snapshot
+
+GOLDEN_ROWS = 20
+REFERENCE_ROWS = 10_000
+
+
+def export_bundle(
+    graph: bytes,
+    contract: ServedContract,
+    decision: Decision,
+    train: pd.DataFrame,
+    snapshot: Snapshot,
+    problem: Problem,
+) -> Bundle:
+    """Write the bundle into a temporary folder, and answer its golden rows from the files."""
+    rng = np.random.default_rng(problem.seed)
+    picked = train.iloc[np.sort(rng.permutation(len(train))[:REFERENCE_ROWS])]
+    columns = frame_columns(picked, problem.contract)
+    records = to_records(columns, problem, GOLDEN_ROWS)
+    answer = answer_graph(graph, encode(contract.features, derive(problem.contract, columns)))
+    calibrated = decision.calibrate(answer)
+    golden = [
+        {"record": record, "answer": calibrated[row].tolist()} for row, record in enumerate(records)
+    ]
+    folder = Path(tempfile.mkdtemp(prefix="bentoline-")) / "bundle"
+    bundle = write_bundle(
+        folder,
+        graph=graph,
+        contract=contract,
+        decision=decision,
+        golden=golden,
+        reference=_reference(columns, calibrated, problem),
+        facts={
+            "problem": problem.name,
+            "title": problem.title,
+            "task": problem.task,
+            "seed": problem.seed,
+            "snapshot": snapshot.sha256,
+            "source": snapshot.source,
+            "synthetic": snapshot.synthetic,
+        },
+    )
+    Predictor(bundle).self_test()
+    return bundle
+
+
+def to_records(columns: Mapping[str, Array], problem: Problem, n_rows: int) -> list[dict[str, Any]]:
+    """The first n typed rows as JSON records that the contract reads back to the same values."""
+    inputs = problem.contract.inputs()
+    return [
+        {
+            name: _json_value(columns[name][row], column.type, column.format)
+            for name, column in inputs.items()
+        }
+        for row in range(min(n_rows, len(next(iter(columns.values())))))
+    ]
+
+
+def _json_value(value: Any, kind: str, form: str) -> str | float | None:
+    if kind == "category":
+        return str(value) or None
+    if np.isnan(value):
+        return None
+    if kind == "time":
+        return f"{int(value) // 60:02d}:{int(value) % 60:02d}"
+    if kind == "date":
+        return datetime.fromtimestamp(round(float(value) * 86_400), tz=UTC).strftime(form)
+    return float(value)
+
+
+def _reference(columns: Columns, answer: Array, problem: Problem) -> dict[str, Any]:
+    """What drift is measured against: per input the training distribution, and the answers'."""
+    reference: dict[str, Any] = {"n_rows": len(answer), "columns": {}}
+    for name, column in problem.contract.inputs().items():
+        values = columns[name]
+        if column.type == "category":
+            texts, counts = np.unique(values.astype(str), return_counts=True)
+            shares = {str(t): int(n) / len(values) for t, n in zip(texts, counts, strict=True)}
+            reference["columns"][name] = {"shares": shares}
+        else:
+            reference["columns"][name] = _quantiles(values)
+    reference["answer"] = [_quantiles(answer[:, i]) for i in range(answer.shape[1])]
+    return reference
+
+
+def _quantiles(values: Array) -> dict[str, Any]:
+    known = values[~np.isnan(values)]
+    grid = np.quantile(known, np.linspace(0, 1, 101)) if len(known) else np.array([])
+    missing_share = 1 - len(known) / len(values)
+    return {"quantiles": [float(q) for q in grid], "missing_share": missing_share}
