@@ -1,38 +1,22 @@
-"""The ZenML store of a home: held alone while it is written, and looked at without ZenML.
-
-A fresh ZenML process costs about 10 s of CPU, so that a look goes to ZenML's SQLite file itself,
-read-only. docs/adr/0010 says why, and what is done where the store is no such file.
-"""
+"""The ZenML store of a home: held alone while it is used, and freed of dead runs."""
 
 from __future__ import annotations
 
 import fcntl
+import functools
+import importlib.metadata
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
-from uuid import UUID
-
-import yaml
 
 from pipelines.console import show_note
 from tabular.errors import StoreError
 from tabular.files import disk_error
-from tabular.stages import Shown
 
 _POLL_S = 0.05
-_SHOWN = """
-select model.name, version.name, coalesce(version.stage, 'none'), exists (
-    select 1 from tag_resource join tag on tag.id = tag_resource.tag_id
-    where tag_resource.resource_id = version.id and tag.name = 'candidate'
-)
-from model_version as version join model on model.id = version.model_id
-where model.project_id = ?
-"""
 
 
 @contextmanager
@@ -87,43 +71,17 @@ def has_store(home: Path) -> bool:
     return "ZENML_STORE_URL" in os.environ or (store_folder(home) / "config.yaml").exists()
 
 
-def shown_stages(home: Path) -> dict[str, dict[str, Shown]] | None:
-    """What ZenML shows, by problem and version; None where only ZenML itself can tell."""
-    project = _config(home).get("active_project_id")
-    rows = _query(home, _SHOWN, UUID(str(project)).hex) if project else None
-    if rows is None:
-        return None
-    shown: dict[str, dict[str, Shown]] = {}
-    for problem, version, stage, is_candidate in rows:
-        shown.setdefault(problem, {})[version] = Shown(stage, bool(is_candidate))
-    return shown
+def open_client() -> Any:
+    """ZenML's client, with the scan of installed packages done once a process.
 
+    ZenML scans them anew for each kind of artifact, 0.4 s each time.
+    """
+    scan = importlib.metadata.packages_distributions
+    if not hasattr(scan, "cache_info"):
+        importlib.metadata.packages_distributions = functools.cache(scan)
+    from zenml.client import Client
 
-def run_status(home: Path, run: str) -> str | None:
-    """The status of a run such as `completed`; None where this store does not tell."""
-    rows = _query(home, "select status from pipeline_run where id = ?", UUID(run).hex)
-    return str(rows[0][0]) if rows else None
-
-
-def _query(home: Path, statement: str, *values: str) -> list[tuple[Any, ...]] | None:
-    """Rows of ZenML's SQLite file; None where there is none, or it cannot be read just now."""
-    url = os.environ.get("ZENML_STORE_URL") or str(_config(home).get("store", {}).get("url", ""))
-    scheme, _, path = url.partition(":///")
-    if scheme != "sqlite" or not Path(path).exists():
-        return None
-    try:
-        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=1)) as store:
-            return store.execute(statement, values).fetchall()
-    except sqlite3.Error:
-        return None
-
-
-def _config(home: Path) -> dict[str, Any]:
-    try:
-        text = (store_folder(home) / "config.yaml").read_text(encoding="utf-8")
-    except OSError:
-        return {}
-    return yaml.safe_load(text) or {}
+    return Client()
 
 
 def reap_dead_runs(client: Any) -> None:
