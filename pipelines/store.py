@@ -1,4 +1,4 @@
-"""The ZenML store of a home: held alone while it is used, and freed of dead runs."""
+"""ZenML's store: held alone, opened quickly, cleared of runs that died. docs/adr/0005 says why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from pipelines.console import show_note
 from tabular.errors import StoreError
 from tabular.files import disk_error
 
-_POLL_S = 0.05
+# ZenML fills a new store with the flavors of all its integrations, and imports each installed one
+# at every start: 3 s of CPU for parts that no stack of ours names.
+INTEGRATIONS = ("aws", "kubernetes", "mlflow", "s3")
+POLL_S = 0.05
 
 
 @contextmanager
@@ -56,7 +59,7 @@ def _hold(lock: IO[str], folder: Path, wait_s: float) -> None:
                     f"{folder}: another training run is using this ZenML store; wait for it, or "
                     "set BENTOLINE_HOME to another folder."
                 ) from error
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
         else:
             return
 
@@ -72,15 +75,16 @@ def has_store(home: Path) -> bool:
 
 
 def open_client() -> Any:
-    """ZenML's client, with the scan of installed packages done once a process.
+    """A ZenML client on the store that `zenml_store` points at."""
+    from zenml.client import Client
+    from zenml.integrations.registry import integration_registry
 
-    ZenML scans them anew for each kind of artifact, 0.4 s each time.
-    """
+    # ZenML also scans all installed packages anew for each kind of artifact, 0.4 s each time.
     scan = importlib.metadata.packages_distributions
     if not hasattr(scan, "cache_info"):
         importlib.metadata.packages_distributions = functools.cache(scan)
-    from zenml.client import Client
-
+    for name in set(integration_registry.integrations).difference(INTEGRATIONS):
+        del integration_registry.integrations[name]
     return Client()
 
 
