@@ -1,13 +1,9 @@
-"""Measure a bundle's answers on rows it has not seen: metrics, intervals, slices, curves.
-
-Every metric is a function of row weights, so that the bootstrap sorts the rows once and then only
-draws weights. Agrees with scikit-learn's metrics under `sample_weight`.
-"""
+"""Measure a bundle's answers on rows it has not seen: metrics, intervals, slices, curves."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -16,9 +12,9 @@ import numpy.typing as npt
 
 from tabular.contract import MISSING, Array, Columns, Frozen
 from tabular.decision import Decision, Floats
+from tabular.metrics import Weigh, log_loss, tie_ends, weigher
 from tabular.settings import Evaluation
 
-Weigh = Callable[[Floats], dict[str, float]]
 Points = list[tuple[float, float]]
 
 INTERVAL_LEVEL = 0.95
@@ -28,7 +24,6 @@ N_BINS = 10
 N_HISTOGRAM_BINS = 40
 # A numeric slice column with more distinct values than this is cut at its quartiles.
 MAX_SLICES = 12
-TINY = float(np.finfo(np.float64).eps)
 
 
 class Metric(Frozen):
@@ -74,18 +69,18 @@ def evaluate(
         slice_values: For each slice column n values, str or number.
     """
     calibrated = np.asarray(answer, dtype=np.float64)
-    weigh = _weigher(decision, calibrated, y, config)
+    weigh = weigher(decision, calibrated, y, config)
     slices = [
         SliceScore(
             column=column,
             value=value,
             n_rows=int(rows.sum()),
             metrics=_defined(
-                _weigher(decision, calibrated[rows], y[rows], config)(np.ones(int(rows.sum())))
+                weigher(decision, calibrated[rows], y[rows], config)(np.ones(int(rows.sum())))
             ),
         )
         for column, values in slice_values.items()
-        for value, rows in _slices(values, config.min_slice_rows)
+        for value, rows in slice_rows(values, config.min_slice_rows)
     ]
     return Scores(
         metrics=_with_intervals(weigh, len(y), config.bootstrap, seed),
@@ -100,148 +95,30 @@ def _with_intervals(weigh: Weigh, n_rows: int, n_resamples: int, seed: int) -> d
     rng = np.random.default_rng(seed)
     draws: dict[str, list[float]] = {name: [] for name in values}
     for _ in range(n_resamples):
-        drawn = np.bincount(rng.integers(0, n_rows, n_rows), minlength=n_rows)
-        for name, value in _defined(weigh(drawn.astype(np.float64))).items():
+        for name, value in _defined(weigh(draw_weights(rng, n_rows))).items():
             if name in draws:
                 draws[name].append(value)
+    return {name: with_interval(value, draws[name]) for name, value in values.items()}
+
+
+def draw_weights(rng: np.random.Generator, n_rows: int) -> Floats:
+    """How often each of n rows stands in one resample of n rows: (n,), summing to n."""
+    drawn = np.bincount(rng.integers(0, n_rows, n_rows), minlength=n_rows)
+    return drawn.astype(np.float64)
+
+
+def with_interval(value: float, draws: Sequence[float]) -> Metric:
+    """A value between the 2.5 % and 97.5 % quantiles of its resampled values."""
     tail = (1 - INTERVAL_LEVEL) / 2
-    metrics = {}
-    for name, value in values.items():
-        low, high = np.quantile(draws[name] or [value], [tail, 1 - tail])
-        metrics[name] = Metric(value=value, low=float(low), high=float(high))
-    return metrics
+    low, high = np.quantile(draws or [value], [tail, 1 - tail])
+    return Metric(value=value, low=float(low), high=float(high))
 
 
 def _defined(metrics: dict[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
 
 
-def _weigher(decision: Decision, calibrated: Floats, y: Array, config: Evaluation) -> Weigh:
-    """The metrics of a task as a function of n row weights, all sorting done beforehand."""
-    if decision.task == "binary":
-        return _binary(decision, calibrated, y)
-    if decision.task == "multiclass":
-        return _multiclass(decision, calibrated, y)
-    return _regression(decision, calibrated[:, 0], y, config.extreme_error)
-
-
-def _ratio(top: float, bottom: float) -> float:
-    return float(top / bottom) if bottom > 0 else math.nan
-
-
-def _sums(rows: Floats, weights: Floats) -> Floats:
-    """`rows @ weights` in this thread: BLAS wakes its threads each time, five times the CPU."""
-    return np.asarray(np.einsum("...j,j->...", rows, weights))
-
-
-def _binary(decision: Decision, calibrated: Floats, y: Array) -> Weigh:
-    p_all = calibrated[:, decision.positive or 0]
-    order = np.argsort(-p_all, kind="stable")
-    p = p_all[order]
-    positive = (y[order] == decision.positive).astype(np.float64)
-    said = (decision.labels(calibrated)[order] == decision.positive).astype(np.float64)
-    ends = _tie_ends(p) if len(np.unique(p)) < len(p) else slice(None)
-    per_row = np.stack(
-        [
-            said * positive,
-            said,
-            positive,
-            said == positive,
-            (p - positive) ** 2,
-            _log_loss(np.where(positive == 1, p, 1 - p)),
-        ]
-    ).astype(np.float64)
-
-    def weigh(weights: Floats) -> dict[str, float]:
-        # The weights are exchangeable in the bootstrap, so they are read in sorted order.
-        n = weights.sum()
-        hits, n_said, n_positive, right, squares, losses = _sums(per_row, weights)
-        tp, n_above = np.cumsum(weights * positive)[ends], np.cumsum(weights)[ends]
-        new_tp, new_rows = np.diff(tp, prepend=0), np.diff(n_above, prepend=0)
-        area = float(_sums(new_rows - new_tp, tp - new_tp / 2))
-        gained = new_tp > 0
-        precisions = float(_sums(new_tp[gained], tp[gained] / n_above[gained]))
-        both = n_positive > 0 and n > n_positive
-        return {
-            "roc_auc": _ratio(area, n_positive * (n - n_positive)) if both else math.nan,
-            "pr_auc": _ratio(precisions, n_positive),
-            "f1": _ratio(2 * hits, n_said + n_positive),
-            "precision": hits / n_said if n_said > 0 else 0.0,
-            "recall": _ratio(hits, n_positive),
-            "accuracy": _ratio(right, n),
-            "brier": _ratio(squares, n),
-            "log_loss": _ratio(losses, n),
-        }
-
-    return weigh
-
-
-def _multiclass(decision: Decision, calibrated: Floats, y: Array) -> Weigh:
-    n_classes = len(decision.classes)
-    cells = y * n_classes + decision.labels(calibrated)
-    losses = _log_loss(calibrated[np.arange(len(y)), y])
-
-    def weigh(weights: Floats) -> dict[str, float]:
-        n = weights.sum()
-        confusion = np.bincount(cells, weights, n_classes**2).reshape(n_classes, n_classes)
-        hits, seen = np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1)
-        f1 = 2 * hits[seen > 0] / seen[seen > 0]
-        return {
-            "accuracy": _ratio(hits.sum(), n),
-            "f1_macro": float(f1.mean()) if len(f1) else math.nan,
-            "log_loss": _ratio(float(_sums(losses, weights)), n),
-        }
-
-    return weigh
-
-
-def _regression(
-    decision: Decision, predicted: Floats, y: Array, extreme_error: float | None
-) -> Weigh:
-    errors = np.abs(y - predicted)
-    order = np.argsort(errors, kind="stable")
-    errors, centred = errors[order], (y - y.mean())[order]
-    half_width = decision.interval_half_width
-    per_row = np.stack(
-        [
-            errors,
-            errors**2,
-            centred,
-            centred**2,
-            errors <= (math.inf if half_width is None else half_width),
-            errors > (math.inf if extreme_error is None else extreme_error),
-        ]
-    ).astype(np.float64)
-
-    def weigh(weights: Floats) -> dict[str, float]:
-        n = weights.sum()
-        absolute, squares, first, second, covered, extreme = _sums(per_row, weights) / n
-        at_95 = np.searchsorted(np.cumsum(weights), 0.95 * n * (1 - TINY))
-        metrics = {
-            "mae": absolute,
-            "rmse": math.sqrt(squares),
-            "r2": 1 - squares / (second - first**2) if second - first**2 > TINY else math.nan,
-            "p95_error": errors[at_95],
-        }
-        if half_width is not None:
-            metrics |= {"coverage": covered, "interval_width": 2 * half_width}
-        if extreme_error is not None:
-            metrics["extreme_error_share"] = extreme
-        return metrics
-
-    return weigh
-
-
-def _tie_ends(descending: Floats) -> npt.NDArray[np.intp]:
-    """The last place of each run of equal values."""
-    return np.append(np.flatnonzero(np.diff(descending)), len(descending) - 1)
-
-
-def _log_loss(p_true: Floats) -> Floats:
-    return np.asarray(-np.log(np.clip(p_true, TINY, 1 - TINY)))
-
-
-def _slices(values: Array, min_rows: int) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+def slice_rows(values: Array, min_rows: int) -> list[tuple[str, npt.NDArray[np.bool_]]]:
     """Name and rows (a mask) of each slice with at least `min_rows` rows, the largest first."""
     found: list[tuple[str, npt.NDArray[np.bool_]]] = []
     if values.dtype.kind in "OUS":
@@ -274,7 +151,7 @@ def _curves(decision: Decision, calibrated: Floats, y: Array, seed: int) -> dict
     p = calibrated[:, decision.positive or 0]
     positive = (y == decision.positive).astype(np.float64)
     order = np.argsort(-p, kind="stable")
-    ends = _tie_ends(p[order])
+    ends = tie_ends(p[order])
     tp = np.cumsum(positive[order])[ends]
     fp = ends + 1 - tp
     curves = {"calibration": _calibration(p, positive)}
@@ -340,7 +217,7 @@ def permutation_importance(
         answer = np.asarray(predict(of), dtype=np.float64)
         if decision.task == "regression":
             return float(np.abs(y - answer[:, 0]).mean())
-        return float(_log_loss(answer[np.arange(len(y)), y]).mean())
+        return float(log_loss(answer[np.arange(len(y)), y]).mean())
 
     before = loss(columns)
     rises = {

@@ -7,6 +7,7 @@ from sklearn import metrics as sk
 from tabular import evaluation
 from tabular.decision import Decision
 from tabular.evaluation import evaluate, permutation_importance
+from tabular.metrics import weigher
 from tabular.settings import METRICS, Evaluation
 
 BINARY = Decision(task="binary", classes=("yes", "no"), positive=0, threshold=0.4)
@@ -30,10 +31,7 @@ def test_binary_metrics_agree_with_sklearn(kind, decimals):
     rng = np.random.default_rng(1)
     answer, y = binary_rows(500, rng, decimals)
     p, happened = answer[:, 0], y == 0
-    in_order = np.argsort(-p, kind="stable")
-    weights = weights_of(kind, 500, rng)
-    w = np.empty(500)
-    w[in_order] = weights
+    w = weights_of(kind, 500, rng)
     said = p >= 0.4
     expected = {
         "roc_auc": sk.roc_auc_score(happened, p, sample_weight=w),
@@ -45,7 +43,7 @@ def test_binary_metrics_agree_with_sklearn(kind, decimals):
         "brier": sk.brier_score_loss(happened, p, sample_weight=w),
         "log_loss": sk.log_loss(happened, p, sample_weight=w),
     }
-    got = evaluation._weigher(BINARY, answer, y, CONFIG)(weights)
+    got = weigher(BINARY, answer, y, CONFIG)(w)
     assert tuple(got) == METRICS["binary"]
     assert got == pytest.approx(expected, rel=1e-9)
 
@@ -55,7 +53,7 @@ def test_multiclass_metrics_agree_with_sklearn(kind):
     rng = np.random.default_rng(2)
     answer, y = rng.dirichlet([1, 1, 1], 300), rng.integers(0, 3, 300)
     w, label = weights_of(kind, 300, rng), answer.argmax(axis=1)
-    got = evaluation._weigher(THREE, answer, y, CONFIG)(w)
+    got = weigher(THREE, answer, y, CONFIG)(w)
     assert tuple(got) == METRICS["multiclass"]
     assert got == pytest.approx(
         {
@@ -72,10 +70,8 @@ def test_regression_metrics_agree_with_sklearn_and_numpy(kind):
     y = rng.normal(30, 4, 300)
     predicted = y + rng.normal(size=300)
     errors = np.abs(y - predicted)
-    weights = weights_of(kind, 300, rng)
-    w = np.empty(300)
-    w[np.argsort(errors, kind="stable")] = weights
-    got = evaluation._weigher(VALUES, predicted[:, None], y, CONFIG)(weights)
+    w = weights_of(kind, 300, rng)
+    got = weigher(VALUES, predicted[:, None], y, CONFIG)(w)
     assert tuple(got) == (*METRICS["regression"], "extreme_error_share")
     assert got == pytest.approx(
         {
