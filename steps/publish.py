@@ -1,6 +1,5 @@
 """Publish the judged bundle as a version; make it production where the verdict accepts it."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from zenml import log_metadata, step
@@ -21,9 +20,7 @@ def publish(
     registry: str,
 ) -> Annotated[dict[str, str], "published_version"]:
     """Seal the bundle with its report; the version is visible only when whole."""
-    published = publishing.publish(
-        bundle, report, accepted=verdict.accepted, registry=Path(registry)
-    )
+    published = publishing.publish(bundle, report, accepted=verdict.accepted, registry=registry)
     metrics = {name: metric["value"] for name, metric in report["metrics"].items()}
     mirror_version(problem, published, metrics, accepted=verdict.accepted)
     log_metadata({"version": published["version"], "accepted": verdict.accepted})

@@ -5,6 +5,7 @@
     decision.json    calibration, threshold, interval
     golden.json      [{"record": raw values by column, "answer": c calibrated numbers}]
     reference.json   what drift is measured against
+    fitted_rows.bin  optional: sorted 64-bit hashes of the rows it was fitted on (row_hashes.py)
     manifest.json    written last: sha256 of each file and of itself, versions, facts of the run
 
 Needs numpy and pydantic only. docs/adr/0001 says why there is no pickle in it.
@@ -34,6 +35,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 GRAPH = "model.onnx"
 FILES = (GRAPH, "contract.json", "decision.json", "golden.json", "reference.json")
+FITTED_ROWS = "fitted_rows.bin"
 # Packages whose version can change an answer; those not installed are left out.
 RECORDED_PACKAGES = (
     "numpy", "onnxruntime", "scikit-learn", "skl2onnx", "onnxmltools", "lightgbm", "catboost",
@@ -78,6 +80,7 @@ def write_bundle(
     golden: Sequence[Mapping[str, Any]],
     reference: Mapping[str, Any],
     facts: Mapping[str, Any],
+    fitted_rows: bytes | None = None,
 ) -> Bundle:
     """Write a bundle, whole or not at all.
 
@@ -89,6 +92,7 @@ def write_bundle(
         golden: Rows with their expected answers (see the module's docstring).
         reference: Any JSON values; NaN and infinities are written as null.
         facts: Further keys of the manifest, such as the problem's name.
+        fitted_rows: Little-endian uint64 in rising order.
 
     Raises:
         BundleError: There is something in the folder already.
@@ -101,6 +105,8 @@ def write_bundle(
         "golden.json": _dump(golden),
         "reference.json": _dump(reference),
     }
+    if fitted_rows is not None:
+        files[FITTED_ROWS] = fitted_rows
     _write(folder, files, facts)
     return load_bundle(folder)
 
@@ -114,10 +120,10 @@ def seal(bundle: Bundle, folder: Path, facts: Mapping[str, Any]) -> Bundle:
     return load_bundle(folder)
 
 
-def copy_bundle(bundle: Bundle, folder: Path) -> None:
-    """Copy a bundle into a new folder, verified as it is read, the manifest last."""
+def bundle_files(bundle: Bundle) -> dict[str, bytes]:
+    """Every file of a bundle by its name, verified as it is read, the manifest last."""
     files = {name: bundle.read(name) for name in bundle.manifest["files"]}
-    _write_files(folder, {**files, MANIFEST: _manifest_bytes(bundle.manifest)})
+    return {**files, MANIFEST: _manifest_bytes(bundle.manifest)}
 
 
 def _write(

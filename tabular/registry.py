@@ -1,95 +1,130 @@
 """The registry: every published bundle, and the names that servers follow.
 
-    ROOT/PROBLEM/versions/v3/            a bundle, never changed
-    ROOT/PROBLEM/aliases/production.json {"to": "v3", ...}: the audit record of its last move
-    ROOT/PROBLEM/audit.jsonl             one line per move, only appended to
-    ROOT/PROBLEM/.lock                   held while a version is published or an alias moved
+    PROBLEM/versions/v3/            a bundle, never changed
+    PROBLEM/aliases/, audit/        what an alias names, and who moved it (tabular/moves.py)
+    PROBLEM/facts/v3/NAME/1.json    what became known of a version after it was published
+    registry.json                   the format
 
-Readers take no lock: a version or alias is there whole or not at all. What a killed process leaves
-starts with a dot and is cleared by the next publication; an audit line that it owed is written by
-the next move.
+It lies in a folder or in S3, by the same rules (tabular/stores.py). Readers take no lock: a version
+or an alias is there whole or not at all.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
+import heapq
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tabular.bundle import MANIFEST, copy_bundle, load_bundle
-from tabular.errors import ConfigError, StoreError, did_you_mean, listed
-from tabular.files import disk_error, sync, whole_file
+from tabular.bundle import MANIFEST, bundle_files, load_bundle
+from tabular.documents import read_document, seal_document
+from tabular.errors import ConfigError, did_you_mean, listed
+from tabular.moves import ANY, Alias
+from tabular.stores import FolderStore, Store
 
-ANY = "any"
+__all__ = ["ANY", "Registry", "open_registry"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _VERSION = re.compile(r"v([1-9][0-9]*)")
 
 
-class Registry:
-    """Versions and aliases below one folder. Processes and threads may share it."""
+def open_registry(location: str, cache: Path | None = None) -> Registry:
+    """Open a registry; nothing is read or made yet.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Args:
+        location: A folder, or s3://bucket/prefix.
+        cache: Where versions from S3 are downloaded to; a folder for temporary files if None.
+    """
+    return Registry(FolderStore(Path(location)), cache or Path())
+
+
+class Registry:
+    """Versions and aliases in one store. Processes and threads may share it."""
+
+    def __init__(self, store: Store, cache: Path) -> None:
+        self._store = store
+        self._cache = cache
+        self._is_known_format = False
+
+    @property
+    def location(self) -> str:
+        """The folder or s3://bucket/prefix."""
+        return self._store.location
 
     def problems(self) -> list[str]:
         """Names of the problems that have a version, sorted."""
-        folders = self.root.glob("*/versions/v*/")
-        return sorted({folder.parent.parent.name for folder in folders})
+        return [name for name in self._store.folders() if self.versions(name)]
 
     def versions(self, problem: str) -> list[str]:
         """Versions of a problem, oldest first."""
-        found = (self._folder(problem) / "versions").glob(f"v*/{MANIFEST}")
-        names = [path.parent.name for path in found if _VERSION.fullmatch(path.parent.name)]
+        self._check_format()
+        folder = f"{_checked(problem, 'problem')}/versions"
+        found = (key.split("/") for key in self._store.keys(folder) if key.endswith(MANIFEST))
+        names = [parts[-2] for parts in found if len(parts) == 4 and _VERSION.fullmatch(parts[-2])]
         return sorted(names, key=_number)
 
-    def path(self, problem: str, version: str) -> Path:
-        """The bundle's folder of a version.
+    def manifest(self, problem: str, version: str) -> dict[str, Any]:
+        """The manifest of a version.
 
         Raises:
             ConfigError: There is no such version.
+            BundleError: A file of it is missing or changed.
         """
-        known = self.versions(problem)
-        if version not in known:
-            have = listed(known[::-1]) if known else "none; train it first"
-            raise ConfigError(
-                f"registry {self.root}: {problem} has no version '{version}'"
-                f"{did_you_mean(version, known[::-1])}; it has {have}."
-            )
-        return self._folder(problem) / "versions" / version
+        return load_bundle(self.fetch(problem, version)).manifest
+
+    def fetch(self, problem: str, version: str) -> Path:
+        """A folder on this disk with the whole bundle of a version, verified.
+
+        Raises:
+            ConfigError: There is no such version.
+            BundleError: A file of it is missing or changed.
+        """
+        folder = self._version(problem, version)
+        path = self._store.local(folder)
+        assert path is not None  # noqa: S101
+        load_bundle(path)
+        return path
 
     def publish(self, problem: str, bundle_folder: Path) -> str:
         """Copy a bundle, verified, as the next version, and return its name.
 
         Raises:
             BundleError: The folder holds no whole bundle.
-            StoreError: The registry cannot be written, or the disk is full.
+            StoreError: The registry cannot be written.
         """
-        bundle = load_bundle(bundle_folder)
-        folder = self._folder(problem) / "versions"
-        with self._locked(problem):
-            for leftover in folder.glob(".*.part"):
-                shutil.rmtree(leftover, ignore_errors=True)
-            taken = [_number(path.name) for path in folder.glob("v*") if _is_version(path)]
-            version = f"v{max(taken, default=0) + 1}"
-            copy_bundle(bundle, folder / version)
-        return version
+        files = bundle_files(load_bundle(bundle_folder))
+        number = max(map(_number, self.versions(problem)), default=0) + 1
+        self._write_format()
+        while not self._store.add_folder(f"{problem}/versions/v{number}", files):
+            number += 1
+        return f"v{number}"
+
+    def resolve(self, problem: str, name: str) -> str:
+        """The version that is meant by its own name or by an alias.
+
+        Raises:
+            ConfigError: There is no such version or alias.
+        """
+        if _VERSION.fullmatch(name):
+            return self._version(problem, name).rpartition("/")[-1]
+        if version := self.alias(problem, name):
+            return version
+        known = sorted(self.aliases(problem))
+        raise ConfigError(
+            f"registry {self.location}: {problem} has no {name} yet{did_you_mean(name, known)}; "
+            f"its aliases are {listed(known)}. Set it by --promote VERSION --to {name}."
+        )
 
     def alias(self, problem: str, name: str) -> str | None:
-        """The version that an alias names, or None where it was never set."""
-        record = self._alias_record(problem, name)
-        return record["to"] if record else None
+        """The version that an alias names, or None where it was never set.
+
+        Costs one read of at most 1 KB.
+        """
+        return self._alias(problem, name).pointer().to
 
     def aliases(self, problem: str) -> dict[str, str]:
         """Version by alias."""
-        found = sorted((self._folder(problem) / "aliases").glob("[!.]*.json"))
-        named = {path.stem: self.alias(problem, path.stem) for path in found}
+        named = {name: self.alias(problem, name) for name in self._alias_names(problem)}
         return {name: version for name, version in named.items() if version}
 
     def set_alias(
@@ -101,116 +136,114 @@ class Registry:
         actor: str,
         why: str,
         expected: str | None = ANY,
-    ) -> None:
-        """Let an alias name a version, and write down the move.
+        override: str = "",
+    ) -> dict[str, Any]:
+        """Let an alias name a version, and return the audit record of the move.
 
         Args:
             problem: A problem with that version.
             name: Such as `production`.
-            version: Such as `v3`.
+            version: Such as `v3`. Every file of it is verified first.
             actor: Who moves it.
             why: For the audit record.
             expected: Move only if the alias names this version now (None: no version).
+            override: Why the version's gates did not count, where they did not.
 
         Raises:
             ConfigError: There is no such version.
+            BundleError: A file of it is missing or changed.
             StoreError: The alias names another version than `expected`, or cannot be written.
         """
-        manifest = load_bundle(self.path(problem, version)).manifest
-        path = self._alias_path(problem, name)
-        with self._locked(problem):
-            self._write_owed_line(problem, name)
-            current = self.alias(problem, name)
-            if expected not in (ANY, current):
-                raise StoreError(
-                    f"registry {self.root}: {problem}'s {name} is {current}, not {expected} as "
-                    "expected, so somebody moved it meanwhile; look at --status and repeat."
-                )
-            record = {
-                "alias": name,
-                "from": current,
-                "to": version,
-                "actor": actor,
-                "why": why,
-                "git_commit": manifest.get("report", manifest).get("git_commit", ""),
-                "at": datetime.now(UTC).isoformat(),
-            }
-            with whole_file(path) as unfinished:
-                unfinished.write_text(json.dumps(record) + "\n", encoding="utf-8")
-            self._append(problem, record)
+        alias = self._alias(problem, name)
+        manifest = self.manifest(problem, version)
+        facts = {
+            "actor": actor,
+            "why": why,
+            "override": override,
+            "git_commit": manifest.get("report", manifest).get("git_commit", ""),
+            "image_digest": self.facts(problem, version).get("image_digest", ""),
+        }
+        return alias.move(version, facts, expected=expected)
 
     def audit(self, problem: str) -> list[dict[str, Any]]:
-        """Every move of an alias, oldest first: alias, from, to, actor, why, git_commit, at."""
-        path = self._folder(problem) / "audit.jsonl"
-        if not path.exists():
-            return []
-        whole, _, _unfinished = path.read_bytes().rpartition(b"\n")
-        return [json.loads(line) for line in whole.splitlines()]
+        """Every move of every alias, oldest first, and every attempt that was refused.
+
+        Keys: alias, from, to, actor, why, override, git_commit, image_digest, at (UTC), seq (counts
+        the moves of one alias), token, after (the token of the move before), and refused: the
+        reason, empty for a move that took place.
+        """
+        by_alias = [self._alias(problem, name).records() for name in self._audited(problem)]
+        return list(heapq.merge(*by_alias, key=lambda record: str(record["at"])))
 
     def previous(self, problem: str, name: str) -> str | None:
         """The version to roll back to: what the alias named before the present one was promoted."""
         stack: list[str] = []
-        for record in self.audit(problem):
-            if record["alias"] == name:
-                to = record["to"]
+        for record in self._alias(problem, name).records():
+            to = record["to"]
+            if not record["refused"]:
                 stack = stack[: stack.index(to) + 1] if to in stack else [*stack, to]
         return stack[-2] if len(stack) > 1 else None
 
-    def _folder(self, problem: str) -> Path:
-        return self.root / _checked(problem, "problem")
+    def record_fact(self, problem: str, version: str, name: str, value: str) -> None:
+        """Write down what became known of a version, such as its `image_digest`; never erased.
 
-    def _alias_path(self, problem: str, name: str) -> Path:
-        return self._folder(problem) / "aliases" / f"{_checked(name, 'alias')}.json"
+        Raises:
+            ConfigError: There is no such version.
+            StoreError: The registry cannot be written.
+        """
+        self._version(problem, version)
+        folder = f"{problem}/facts/{version}/{_checked(name, 'fact')}"
+        number = len(self._store.keys(folder)) + 1
+        content = seal_document({"name": name, "value": value})
+        while not self._store.create(f"{folder}/{number:08}.json", content):
+            number += 1
 
-    def _alias_record(self, problem: str, name: str) -> dict[str, Any] | None:
-        path = self._alias_path(problem, name)
-        try:
-            record = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise _damaged(path) from error
-        if not isinstance(record, dict) or not _VERSION.fullmatch(str(record.get("to"))):
-            raise _damaged(path)
-        return record
+    def facts(self, problem: str, version: str) -> dict[str, str]:
+        """The newest value of each recorded fact of a version, by its name."""
+        folder = f"{_checked(problem, 'problem')}/facts/{_checked(version, 'version')}"
+        newest = {key.split("/")[-2]: key for key in self._store.keys(folder)}
+        found = (read_document(self._store, key, mend="record it again") for key in newest.values())
+        return {document["name"]: document["value"] for document, _ in filter(None, found)}
 
-    @contextmanager
-    def _locked(self, problem: str) -> Iterator[None]:
-        path = self._folder(problem) / ".lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = path.open("ab")
-        except OSError as error:
-            raise disk_error(path, error) from error
-        with lock:  # closing the file frees the lock, as the end of the process does
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _alias(self, problem: str, name: str) -> Alias:
+        return Alias(self._store, _checked(problem, "problem"), _checked(name, "alias"))
 
-    def _write_owed_line(self, problem: str, name: str) -> None:
-        """Append the alias's last move if its process was killed before the audit line."""
-        record = self._alias_record(problem, name)
-        if record and record not in self.audit(problem):
-            self._append(problem, record)
+    def _alias_names(self, problem: str) -> list[str]:
+        keys = self._store.keys(f"{_checked(problem, 'problem')}/aliases")
+        return [Path(key).stem for key in keys]
 
-    def _append(self, problem: str, record: dict[str, Any]) -> None:
-        path = self._folder(problem) / "audit.jsonl"
-        try:
-            with path.open("ab") as file:
-                if file.tell():
-                    whole, newline, _unfinished = path.read_bytes().rpartition(b"\n")
-                    file.truncate(len(whole + newline))
-                file.write(json.dumps(record).encode() + b"\n")
-            sync(path)
-        except OSError as error:
-            raise disk_error(path, error) from error
+    def _audited(self, problem: str) -> list[str]:
+        keys = self._store.keys(f"{_checked(problem, 'problem')}/audit")
+        return sorted({key.split("/")[-2] for key in keys})
+
+    def _version(self, problem: str, version: str) -> str:
+        known = self.versions(problem)
+        if version not in known:
+            have = listed(_nearest(version, known)) if known else "none; train it first"
+            raise ConfigError(
+                f"registry {self.location}: {problem} has no version '{version[:60]}'; "
+                f"it has {have}."
+            )
+        return f"{problem}/versions/{version}"
+
+    def _check_format(self) -> None:
+        """Read the registry's format once; a newer one is refused."""
+        if not self._is_known_format:
+            read_document(self._store, "registry.json", mend="restore it from a copy")
+            self._is_known_format = True
+
+    def _write_format(self) -> None:
+        self._store.create("registry.json", seal_document({}))
 
 
 def _number(version: str) -> int:
     return int(version.removeprefix("v"))
 
 
-def _is_version(path: Path) -> bool:
-    return _VERSION.fullmatch(path.name) is not None
+def _nearest(version: str, known: list[str]) -> list[str]:
+    """The versions with the nearest numbers first, or the newest first where there is no number."""
+    number = _number(version) if _VERSION.fullmatch(version) else _number(known[-1])
+    return sorted(known, key=lambda name: abs(_number(name) - number))
 
 
 def _checked(name: str, what: str) -> str:
@@ -219,10 +252,3 @@ def _checked(name: str, what: str) -> str:
             f"registry: the {what} '{name[:60]}' is no name; use letters, digits, '_' and '-'."
         )
     return name
-
-
-def _damaged(path: Path) -> StoreError:
-    return StoreError(
-        f"{path}: the alias is damaged; delete the file and promote the version again "
-        "(audit.jsonl beside it lists what it named)."
-    )

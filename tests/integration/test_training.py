@@ -12,7 +12,7 @@ from sklearn.datasets import load_iris
 
 from tabular.bundle import load_bundle
 from tabular.predictor import Predictor
-from tabular.registry import Registry
+from tabular.registry import open_registry
 
 Train = Callable[..., Any]
 
@@ -122,7 +122,8 @@ def test_refused_model_exits_1_and_leaves_production_where_it_was(
     outcome = train(make_problem(gates=[{"metric": "accuracy", "min": 1.01}]))
     assert outcome.code == 1
     assert outcome.report["verdict"]["accepted"] is False
-    assert Registry(home / "registry").alias("iris", "production") == accepted.report["version"]
+    registry = open_registry(str(home / "registry"))
+    assert registry.alias("iris", "production") == accepted.report["version"]
 
 
 def test_model_card_is_one_small_page(train: Train) -> None:

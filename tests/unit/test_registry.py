@@ -1,16 +1,16 @@
-"""The registry: whole versions, atomic aliases, a complete audit, whoever dies or races."""
+"""The registry over a folder: whole versions, atomic aliases, a complete audit, whoever races."""
+
+from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from tabular.bundle import load_bundle
+from tabular.documents import seal_document
 from tabular.errors import BundleError, ConfigError, StoreError
-from tabular.registry import Registry
+from tabular.registry import open_registry
 from tests.unit.tiny import write_tiny
 
 
@@ -20,20 +20,28 @@ def bundle(tmp_path):
 
 
 @pytest.fixture
-def registry(tmp_path):
-    return Registry(tmp_path / "registry")
+def root(tmp_path):
+    return tmp_path / "registry"
+
+
+@pytest.fixture
+def registry(root):
+    return open_registry(str(root))
 
 
 def move(registry, version, name="production", **more):
-    registry.set_alias("tiny", name, version, actor="ann", why="better", **more)
+    return registry.set_alias("tiny", name, version, actor="ann", why="better", **more)
 
 
 def test_publish_counts_versions_and_keeps_every_byte(registry, bundle):
     assert [registry.publish("tiny", bundle) for _ in range(11)][-1] == "v11"
     assert registry.versions("tiny") == [f"v{n}" for n in range(1, 12)]
     assert registry.problems() == ["tiny"]
-    published = load_bundle(registry.path("tiny", "v10"))
-    assert published.manifest == load_bundle(bundle).manifest
+    published = registry.fetch("tiny", "v10")
+    files = sorted(path.name for path in bundle.iterdir())
+    assert sorted(path.name for path in published.iterdir()) == files
+    assert all((published / name).read_bytes() == (bundle / name).read_bytes() for name in files)
+    assert registry.manifest("tiny", "v10") == load_bundle(bundle).manifest
 
 
 def test_publish_refuses_a_changed_bundle_and_leaves_no_version(registry, bundle):
@@ -43,9 +51,9 @@ def test_publish_refuses_a_changed_bundle_and_leaves_no_version(registry, bundle
     assert registry.versions("tiny") == []
 
 
-def test_a_temporary_folder_of_a_killed_process_is_ignored_and_cleared(registry, bundle):
+def test_a_temporary_folder_of_a_killed_process_is_ignored_and_cleared(registry, root, bundle):
     registry.publish("tiny", bundle)
-    leftover = registry.root / "tiny" / "versions" / ".v2.abc.part"
+    leftover = root / "tiny" / "versions" / ".v2.abc.part"
     leftover.mkdir()
     (leftover / "manifest.json").write_text("{}")
     assert registry.versions("tiny") == ["v1"]
@@ -53,91 +61,48 @@ def test_a_temporary_folder_of_a_killed_process_is_ignored_and_cleared(registry,
     assert not leftover.exists()
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from tabular import bundle, files, registry
-what, root, folder = sys.argv[1:]
-def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-if what == "publish":
-    files._rename_folder = die
-    registry.Registry(Path(root)).publish("tiny", Path(folder))
-elif what == "alias":
-    files.os.replace = die
-else:
-    registry.Registry._append = die
-registry.Registry(Path(root)).set_alias("tiny", "production", "v2", actor="bob", why="new")
-"""
-
-
-def kill_at(what, registry, bundle):
-    command = [sys.executable, "-c", KILLED, what, str(registry.root), str(bundle)]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
-    assert done.returncode == -9
-
-
-def test_a_kill_before_the_rename_leaves_the_old_versions(registry, bundle):
-    registry.publish("tiny", bundle)
-    kill_at("publish", registry, bundle)
-    assert registry.versions("tiny") == ["v1"]
+def test_a_name_that_is_taken_is_never_written_over(registry, root, bundle):
+    folder = root / "tiny" / "versions" / "v1"
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("mine")
     assert registry.publish("tiny", bundle) == "v2"
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert registry.versions("tiny") == ["v2"]
 
 
-def test_a_kill_before_the_move_leaves_alias_and_audit_as_they_were(registry, bundle):
+def test_a_move_is_written_down_with_who_why_commit_and_image(registry, bundle):
     registry.publish("tiny", bundle)
-    registry.publish("tiny", bundle)
-    move(registry, "v1")
-    kill_at("alias", registry, bundle)
-    assert registry.aliases("tiny") == {"production": "v1"}
-    assert len(registry.audit("tiny")) == 1
-
-
-def test_a_kill_before_the_audit_line_is_made_good_by_the_next_move(registry, bundle):
-    registry.publish("tiny", bundle)
-    registry.publish("tiny", bundle)
-    move(registry, "v1")
-    kill_at("audit", registry, bundle)
-    assert registry.alias("tiny", "production") == "v2"
-    move(registry, "v1")
-    moves = [(r["from"], r["to"], r["actor"]) for r in registry.audit("tiny")]
-    assert moves == [(None, "v1", "ann"), ("v1", "v2", "bob"), ("v2", "v1", "ann")]
-
-
-def test_half_an_audit_line_is_not_read_and_not_built_upon(registry, bundle):
-    registry.publish("tiny", bundle)
-    move(registry, "v1")
-    with (registry.root / "tiny" / "audit.jsonl").open("a") as file:
-        file.write('{"alias": "prod')
-    assert len(registry.audit("tiny")) == 1
-    move(registry, "v1", "staging")
-    assert [r["alias"] for r in registry.audit("tiny")] == ["production", "staging"]
-
-
-def test_a_move_is_written_down_with_who_why_and_commit(registry, bundle):
-    registry.publish("tiny", bundle)
+    registry.record_fact("tiny", "v1", "image_digest", "sha256:1")
     assert registry.alias("tiny", "production") is None
-    move(registry, "v1")
+    moved = move(registry, "v1", override="asked for by the owner")
     (record,) = registry.audit("tiny")
-    at = record.pop("at")
-    assert at.endswith("+00:00")
+    assert record == moved
+    assert record.pop("at").endswith("+00:00")
+    assert len(record.pop("token")) == 32
     assert record == {
         "alias": "production", "from": None, "to": "v1", "actor": "ann", "why": "better",
-        "git_commit": "abc",
+        "override": "asked for by the owner", "git_commit": "abc", "image_digest": "sha256:1",
+        "seq": 1, "after": "", "refused": "",
     }  # fmt: skip
 
 
-def test_compare_and_swap_refuses_when_the_alias_has_moved(registry, bundle):
+def test_an_alias_that_has_moved_is_left_and_the_attempt_written_down(registry, bundle):
     registry.publish("tiny", bundle)
     registry.publish("tiny", bundle)
     move(registry, "v1", expected=None)
     with pytest.raises(StoreError, match="production is v1, not v2 as expected"):
         move(registry, "v2", expected="v2")
     assert registry.alias("tiny", "production") == "v1"
+    moved, refused = registry.audit("tiny")
+    assert (moved["to"], moved["refused"]) == ("v1", "")
+    assert (refused["to"], refused["refused"]) == ("v2", "it was v1, not v2 as expected")
 
 
 def test_previous_goes_back_through_promotions_not_through_rollbacks(registry, bundle):
     for _ in range(3):
         move(registry, registry.publish("tiny", bundle))
+    with pytest.raises(StoreError):
+        move(registry, "v1", expected="v2")  # an attempt is no move
     assert registry.previous("tiny", "production") == "v2"
     move(registry, "v2")
     assert registry.previous("tiny", "production") == "v1"
@@ -157,23 +122,46 @@ def test_racing_publishers_and_movers_lose_nothing(registry, bundle):
     audit = registry.audit("tiny")
     assert sorted(r["to"] for r in audit) == sorted(f"v{n}" for n in range(2, 18))
     assert [r["from"] for r in audit] == [None, *(r["to"] for r in audit[:-1])]
+    assert {r["refused"] for r in audit} == {""}
     assert registry.alias("tiny", "production") == audit[-1]["to"]
 
 
 def test_an_alias_cannot_name_a_version_that_is_not_there(registry, bundle):
     registry.publish("tiny", bundle)
-    with pytest.raises(ConfigError, match=r"no version 'v2'.*'v1'"):
+    with pytest.raises(ConfigError, match=r"no version 'v2'; it has \['v1'\]"):
         move(registry, "v2")
     with pytest.raises(ConfigError, match="it has none; train it first"):
-        registry.path("other", "v1")
+        registry.fetch("other", "v1")
+    assert registry.audit("tiny") == []
+
+
+def test_an_unknown_version_is_answered_with_the_nearest(registry, bundle):
+    for _ in range(9):
+        registry.publish("tiny", bundle)
+    with pytest.raises(ConfigError, match=r"'v12'; it has \['v9', 'v8', 'v7', 'v6', 'v5'\] \+ 4"):
+        registry.fetch("tiny", "v12")
+    with pytest.raises(ConfigError, match=r"'latest'; it has \['v9', 'v8'"):
+        registry.fetch("tiny", "latest")
 
 
 def test_an_alias_cannot_name_a_version_that_was_changed(registry, bundle):
     registry.publish("tiny", bundle)
-    (registry.path("tiny", "v1") / "model.onnx").write_bytes(b"other")
-    with pytest.raises(BundleError, match=r"model\.onnx"):
+    (registry.fetch("tiny", "v1") / "model.onnx").write_bytes(b"other")
+    with pytest.raises(BundleError, match=r"v1/model\.onnx"):
         move(registry, "v1")
     assert registry.aliases("tiny") == {}
+
+
+def test_resolve_takes_a_version_or_an_alias_and_names_what_there_is(registry, bundle):
+    registry.publish("tiny", bundle)
+    move(registry, "v1", "staging")
+    assert [registry.resolve("tiny", name) for name in ("v1", "staging")] == ["v1", "v1"]
+    with pytest.raises(ConfigError, match="no version 'v7'"):
+        registry.resolve("tiny", "v7")
+    with pytest.raises(ConfigError, match=r"has no production yet; .* \['staging'\]"):
+        registry.resolve("tiny", "production")
+    with pytest.raises(ConfigError, match=r"did you mean 'staging'"):
+        registry.resolve("tiny", "stagin")
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "a\n"])
@@ -184,16 +172,60 @@ def test_a_name_cannot_leave_the_folder(registry, name):
         registry.alias("tiny", name)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"to": "../v1"})])
-def test_a_damaged_alias_is_named(registry, bundle, text):
+def changed(content):
+    return content.replace(b'"v1"', b'"v2"')
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda _: b"{", lambda _: b"[]", changed])
+@pytest.mark.parametrize("what", ["aliases/production.json", "audit/production/*.json"])
+def test_a_damaged_or_edited_pointer_or_record_is_named(registry, root, bundle, damage, what):
     registry.publish("tiny", bundle)
     move(registry, "v1")
-    (registry.root / "tiny" / "aliases" / "production.json").write_text(text)
-    with pytest.raises(StoreError, match=r"production\.json: the alias is damaged"):
+    (path,) = (root / "tiny").glob(what)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StoreError, match=rf"{path.name}: .* damaged or was changed by hand"):
+        registry.audit("tiny")
+
+
+def test_a_missing_record_is_named(registry, root, bundle):
+    registry.publish("tiny", bundle)
+    move(registry, "v1")
+    (path,) = (root / "tiny" / "audit" / "production").glob("*.json")
+    path.unlink()
+    with pytest.raises(StoreError, match=rf"{path.name}: the audit record is missing"):
+        registry.previous("tiny", "production")
+
+
+def test_a_newer_format_is_refused_before_anything_is_written(registry, root, bundle):
+    root.mkdir()
+    newer = {**json.loads(seal_document({})), "format": 2}
+    (root / "registry.json").write_text(json.dumps(newer))
+    with pytest.raises(StoreError, match=r"of format 2, and this .* reads format 1"):
+        registry.publish("tiny", bundle)
+    assert [path.name for path in root.iterdir()] == ["registry.json"]
+
+
+def test_a_pointer_of_a_newer_format_is_refused(registry, root, bundle):
+    registry.publish("tiny", bundle)
+    move(registry, "v1")
+    (root / "tiny" / "aliases" / "production.json").write_text('{"format": 2}')
+    with pytest.raises(StoreError, match=r"production\.json: the registry is of format 2"):
         registry.alias("tiny", "production")
+
+
+def test_facts_are_added_and_the_newest_is_given(registry, root, bundle):
+    registry.publish("tiny", bundle)
+    assert registry.facts("tiny", "v1") == {}
+    for digest in ("sha256:1", "sha256:2"):
+        registry.record_fact("tiny", "v1", "image_digest", digest)
+    registry.record_fact("tiny", "v1", "image_size", "7")
+    assert registry.facts("tiny", "v1") == {"image_digest": "sha256:2", "image_size": "7"}
+    assert len(list((root / "tiny" / "facts" / "v1" / "image_digest").glob("*.json"))) == 2
+    with pytest.raises(ConfigError, match="no version 'v2'"):
+        registry.record_fact("tiny", "v2", "image_digest", "x")
 
 
 def test_a_registry_that_cannot_be_written_says_so(tmp_path, bundle):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
-        Registry(tmp_path / "file").publish("tiny", bundle)
+        open_registry(str(tmp_path / "file")).publish("tiny", bundle)
