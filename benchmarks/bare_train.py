@@ -42,7 +42,7 @@ def main(name: str, data: Path | None) -> None:
     fitted = fitting.fit_model(parts.train, parts.test, board.trials[0], problem)
     decision = fitting.calibrate(fitted.graph, fitted.contract, parts.validation, problem)
     bundle = exporting.export_bundle(
-        fitted.graph, fitted.contract, decision, parts.train, snapshot, problem
+        fitted.graph, fitted.contract, decision, parts.train, parts.validation, snapshot, problem
     )
     evaluation = judging.evaluate_bundle(
         bundle, parts.test, fitted.test_answers, parts.validation, problem

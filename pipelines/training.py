@@ -61,7 +61,9 @@ def training(problem: Problem, data: str, root: str, home: str, registry: str) -
     fitting = problem.only("search", "candidates")
     graph, contract, answers = fit_model(train, test, leaderboard, fitting)
     decision = calibrate(graph, contract, validation, problem.only("decision"))
-    bundle = export_bundle(graph, contract, decision, train, snapshot, problem.only("title"))
+    bundle = export_bundle(
+        graph, contract, decision, train, validation, snapshot, problem.only("title")
+    )
     evaluation = evaluate_bundle(bundle, test, answers, validation, problem.only("evaluation"))
     resampling = measure_resampling(
         train,

@@ -19,10 +19,13 @@ def export_bundle(
     contract: ServedContract,
     decision: Decision,
     train_rows: pd.DataFrame,
+    validation_rows: pd.DataFrame,
     snapshot: Snapshot,
     problem: Problem,
 ) -> Annotated[Bundle, ArtifactConfig(name="bundle", artifact_type=ArtifactType.MODEL)]:
     """Write the bundle and answer its golden rows from the written files."""
-    bundle = exporting.export_bundle(model_graph, contract, decision, train_rows, snapshot, problem)
+    bundle = exporting.export_bundle(
+        model_graph, contract, decision, train_rows, validation_rows, snapshot, problem
+    )
     log_metadata({"model_sha256": bundle.manifest["files"]["model.onnx"]})
     return bundle

@@ -18,6 +18,7 @@ from tabular.decision import Decision
 from tabular.features import derive
 from tabular.predictor import Predictor, answer_graph
 from tabular.problem import Problem
+from tabular.row_hashes import Hashes, hash_rows, packed
 from tabular.sources import Snapshot
 
 GOLDEN_ROWS = 20
@@ -29,10 +30,14 @@ def export_bundle(
     contract: ServedContract,
     decision: Decision,
     train: pd.DataFrame,
+    validation: pd.DataFrame,
     snapshot: Snapshot,
     problem: Problem,
 ) -> Bundle:
-    """Write the bundle into a temporary folder, and answer its golden rows from the files."""
+    """Write the bundle into a temporary folder, and answer its golden rows from the files.
+
+    Train and validation rows are written down as hashes: calibration and threshold saw the latter.
+    """
     rng = np.random.default_rng(problem.seed)
     picked = train.iloc[np.sort(rng.permutation(len(train))[:REFERENCE_ROWS])]
     columns = frame_columns(picked, problem.contract)
@@ -59,9 +64,19 @@ def export_bundle(
             "source": snapshot.source,
             "synthetic": snapshot.synthetic,
         },
+        fitted_rows=packed(
+            np.concatenate([contract_hashes(part, problem) for part in (train, validation)])
+        ),
     )
     Predictor(bundle).self_test()
     return bundle
+
+
+def contract_hashes(rows: pd.DataFrame, problem: Problem) -> Hashes:
+    """A hash of each of n typed rows, by the columns that a prediction needs and the target."""
+    columns = frame_columns(rows, problem.contract)
+    names = tuple(problem.contract.inputs())
+    return hash_rows(columns, names, rows[problem.target.column].to_numpy())
 
 
 def to_records(columns: Mapping[str, Array], problem: Problem, n_rows: int) -> list[dict[str, Any]]:
