@@ -6,6 +6,8 @@ Needs numpy and pydantic only.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,6 +21,8 @@ Floats = npt.NDArray[np.float64]
 
 # A float32 probability nearer than this to 0 or 1 has no log-odds worth the name.
 MIN_PROBABILITY = 1e-7
+# exp of more is no float.
+MAX_EXPONENT = 709.0
 
 
 class Decision(Frozen):
@@ -89,6 +93,26 @@ class Decision(Frozen):
             return np.asarray(calibrated.argmax(axis=1), dtype=np.int64)
         is_positive = calibrated[:, self.positive] >= self.threshold
         return np.where(is_positive, self.positive, 1 - self.positive)
+
+    def calibrate_row(self, raw: Sequence[float]) -> Sequence[float]:
+        """What `calibrate` does for one row's answer, in plain Python: arrays of one are slow."""
+        if self.calibration == "none" or self.positive is None:
+            return raw
+        p = raw[self.positive]
+        if self.calibration == "isotonic":
+            p = float(np.interp(p, *self._knots))
+        else:
+            clipped = min(max(p, MIN_PROBABILITY), 1 - MIN_PROBABILITY)
+            odds = self.slope * math.log(clipped / (1 - clipped)) + self.intercept
+            p = 1 / (1 + math.exp(-odds)) if odds > -MAX_EXPONENT else 0.0
+        return (1 - p, p) if self.positive == 1 else (p, 1 - p)
+
+    def label_of_row(self, calibrated: Sequence[float]) -> int:
+        """What `labels` does for one row."""
+        if self.positive is None or self.threshold is None:
+            return max(range(len(calibrated)), key=calibrated.__getitem__)
+        is_positive = calibrated[self.positive] >= self.threshold
+        return self.positive if is_positive else 1 - self.positive
 
     def interval(self, values: Floats) -> tuple[Floats, Floats] | None:
         """Low and high end of the conformal interval around each value, or None where unfitted."""

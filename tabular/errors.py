@@ -3,15 +3,21 @@
 BentolineError           exit code 2
 |-- ConfigError          the YAML, a flag or an environment variable is wrong
 |-- DataError            the table breaks what the problem promises
+|   `-- RecordsError     records break the contract; which row and column, and what is allowed
 |-- ExportError          a candidate cannot become an ONNX graph that answers as it does
 |-- BundleError          a bundle is incomplete, changed, or of another format
-`-- StoreError           a disk, folder or service that holds our files does not work
+|-- StoreError           a disk, folder or service that holds our files does not work
+`-- RefusedError         a gate refuses what was asked; exit code 1
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tabular.contract import Violation
 
 MAX_NAMES = 5
 
@@ -30,6 +36,14 @@ class DataError(BentolineError):
     """The table breaks what the problem promises."""
 
 
+class RecordsError(DataError):
+    """Records break the contract; `violations` has all of them, by row."""
+
+    def __init__(self, sentence: str, violations: Sequence[Violation]) -> None:
+        super().__init__(sentence)
+        self.violations = violations
+
+
 class ExportError(BentolineError):
     """A candidate cannot become an ONNX graph that answers as it does."""
 
@@ -40,6 +54,12 @@ class BundleError(BentolineError):
 
 class StoreError(BentolineError):
     """A disk, folder or service that holds our files does not work."""
+
+
+class RefusedError(BentolineError):
+    """A gate refuses what was asked."""
+
+    exit_code = 1
 
 
 def listed(names: Iterable[object]) -> str:

@@ -6,7 +6,9 @@ Needs numpy and onnxruntime only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +16,10 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from tabular.bundle import GRAPH, Bundle
-from tabular.contract import MISSING, Array, Feature, Matrix, Violation, encode, shown
-from tabular.errors import BundleError, DataError
+from tabular.contract import MISSING, Array, Feature, Matrix, encode
+from tabular.errors import BundleError
 from tabular.features import derive
-from tabular.records import BrokenRuleError, Reader, Record, name_columns, read_records
+from tabular.records import BrokenRuleError, Record, TableReader, dtype_of, name_columns
 
 BATCH_ROWS = 65_536
 GOLDEN_TOLERANCE = 1e-5
@@ -53,6 +55,17 @@ class Prediction:
     unseen: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
 
+class RowPrediction(NamedTuple):
+    """What `Prediction` holds, of one row: `unseen` names the columns with an unseen category."""
+
+    label: str = ""
+    probabilities: tuple[float, ...] = ()
+    value: float = 0.0
+    low: float | None = None
+    high: float | None = None
+    unseen: tuple[str, ...] = ()
+
+
 class Predictor:
     """Answers with one bundle. Threads may share it."""
 
@@ -70,14 +83,18 @@ class Predictor:
             )
         self._classes = np.array(self.decision.classes, dtype=object)
         inputs = self.contract.inputs()
-        self._readers = {
-            name: Reader(column, self.contract.tokens(column)) for name, column in inputs.items()
-        }
-        self._dtypes = {name: _dtype(column.type) for name, column in inputs.items()}
+        self._table = TableReader(self.contract)
+        self._readers = self._table.readers
+        self._dtypes = {name: dtype_of(column.type) for name, column in inputs.items()}
         self._category_places = [
             place for place, feature in enumerate(self.features) if feature.kind == "category"
         ]
         self._codes = [_codes(feature) for feature in self.features]
+        for feature in self.features:  # what is served most is read fast from the first request on
+            if feature.name in self._readers:
+                with suppress(BrokenRuleError):  # "" where the column is required
+                    for category in feature.categories:
+                        self._readers[feature.name].read(category)
         self._derives = bool(self.contract.derive)
         self._read_by_derivations = {
             name for derivation in self.contract.derive.values() for name in derivation.inputs
@@ -115,30 +132,47 @@ class Predictor:
         labels = self._classes[self.decision.labels(calibrated)]
         return Prediction(labels=labels, probabilities=calibrated, unseen=unseen)
 
+    def predict_row(self, X: Matrix) -> RowPrediction:
+        """What `predict_matrix` does for one row (1, k), in plain Python: 6 times as fast."""
+        calibrated = self.decision.calibrate_row(self.answer_matrix(X)[0].tolist())
+        row = X[0].tolist()
+        unseen = tuple(self.features[p].name for p in self._category_places if row[p] == -1)
+        if self.decision.task == "regression":
+            value = calibrated[0]
+            half_width = self.decision.interval_half_width
+            if half_width is None:
+                return RowPrediction(value=value, unseen=unseen)
+            return RowPrediction("", (), value, value - half_width, value + half_width, unseen)
+        label = self.decision.classes[self.decision.label_of_row(calibrated)]
+        return RowPrediction(label, tuple(calibrated), unseen=unseen)
+
     def predict_records(self, records: Sequence[Record]) -> Prediction:
         """Predict n records of raw values, such as JSON objects.
 
         Raises:
-            DataError: A record lacks a column, has an unknown one, or a value breaks the contract.
+            RecordsError: A record lacks a column, has an unknown one, or a value breaks the
+                contract.
         """
-        if len(records) == 1:
-            return self.predict_matrix(self._encode_one(records[0]))
-        columns, violations = read_records(self.contract, records)
-        if violations:
-            raise _broken(violations)
-        return self.predict(columns)
+        return self.predict_matrix(self.encode_records(records))
 
-    def _encode_one(self, record: Record) -> Matrix:
-        """What `read_records` and `encode` do, in plain Python: arrays of one value are slow."""
+    def encode_records(self, records: Sequence[Any]) -> Matrix:
+        """The model input (n, k) of n records; raises as `predict_records` does."""
+        if len(records) == 1:
+            return self.encode_record(records[0])
+        return self.encode(self._table.read(records))
+
+    def encode_record(self, record: Any) -> Matrix:
+        """What `encode_records` does, in plain Python: arrays of one value are slow."""
+        if not isinstance(record, Mapping):
+            return self.encode(self._table.read([record]))
         if record.keys() != self._readers.keys():
             record = name_columns(self.contract, record)
         values = {}
-        for name, reader in self._readers.items():
-            try:
+        try:
+            for name, reader in self._readers.items():
                 values[name] = reader.read(record[name])
-            except BrokenRuleError as error:
-                violation = Violation(0, name, shown(record[name]), str(error))
-                raise _broken([violation]) from error
+        except BrokenRuleError:
+            return self.encode(self._table.read([record]))  # raises, with all that is wrong
         if self._derives:
             one = {name: self._array(name, values[name]) for name in self._read_by_derivations}
             derived = derive(self.contract, one)
@@ -160,7 +194,7 @@ class Predictor:
         """
         golden = self.bundle.read_json("golden.json")
         for place, row in enumerate(golden):
-            raw = self.answer_matrix(self._encode_one(row["record"])).astype(np.float64)
+            raw = self.answer_matrix(self.encode_record(row["record"])).astype(np.float64)
             expected = np.array([row["answer"]])
             noise = ANSWER_NOISE * np.maximum(1, np.abs(raw))
             near = [self.decision.calibrate(raw + shift) for shift in (-noise, 0 * noise, noise)]
@@ -218,10 +252,6 @@ def _run(session: ort.InferenceSession, X: Matrix) -> Array:
     return np.concatenate([_run(session, X[start : start + BATCH_ROWS]) for start in parts])
 
 
-def _dtype(column_type: str) -> npt.DTypeLike:
-    return {"category": object, "date": np.float64}.get(column_type, np.float32)
-
-
 def _codes(feature: Feature) -> dict[str, int] | None:
     """Code by category, as `contract.encode` gives them; None for a number."""
     if feature.kind == "number":
@@ -229,12 +259,3 @@ def _codes(feature: Feature) -> dict[str, int] | None:
     codes = {category: code for code, category in enumerate(feature.categories)}
     codes.setdefault(MISSING, len(feature.categories))
     return codes
-
-
-def _broken(violations: Sequence[Violation]) -> DataError:
-    first, n_more = violations[0], len(violations) - 1
-    more = f" ({n_more} more broken)" if n_more else ""
-    return DataError(
-        f"predict: row {first.row}, column '{first.column}': got '{first.value}', the rule is: "
-        f"{first.rule}{more}. The columns are listed at GET /contract."
-    )

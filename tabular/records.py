@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -27,9 +29,14 @@ from tabular.contract import (
     parse_columns,
     shown,
 )
-from tabular.errors import DataError, did_you_mean, listed
+from tabular.errors import RecordsError, did_you_mean, listed
 
-MAX_REMEMBERED_TEXTS = 10_000
+MAX_REMEMBERED_TEXTS = 2_000
+MAX_REMEMBERED_LENGTH = 64
+MAX_NAME = 60
+
+_NUMBERS = {int, float, type(None)}
+_TEXTS = {str, type(None)}
 
 Record = Mapping[str, Any]
 
@@ -65,10 +72,33 @@ class Reader:
             found = self._remembered.get(value)
             if found is None:
                 found = self._read_slowly(value)
-                if len(self._remembered) < MAX_REMEMBERED_TEXTS:
+                if len(self._remembered) < MAX_REMEMBERED_TEXTS and (
+                    value is None or len(value) <= MAX_REMEMBERED_LENGTH
+                ):
                     self._remembered[value] = found
             return found
         return self._read_slowly(value)
+
+    def read_all(self, values: Sequence[Any]) -> Array | None:
+        """Read n raw values of plain JSON types; None where one is of another, or is refused."""
+        kinds = set(map(type, values))
+        if self._is_number:
+            return self._read_numbers(values) if kinds <= _NUMBERS else None
+        if not kinds <= _TEXTS:
+            return None
+        try:
+            found = {value: self.read(value) for value in set(values)}
+        except BrokenRuleError:
+            return None
+        return np.array([found[value] for value in values], dtype=dtype_of(self._column.type))
+
+    def _read_numbers(self, values: Sequence[Any]) -> Array | None:
+        try:
+            numbers = np.array(values, dtype=np.float64)  # None becomes NaN
+        except OverflowError:
+            return None
+        typed, broken = parse_column(self._column, numbers, self._tokens)
+        return None if broken or any(broken_rules(self._column, typed)) else typed
 
     def _read_slowly(self, value: Any) -> Any:
         typed, broken = parse_column(self._column, [value], self._tokens)
@@ -77,38 +107,110 @@ class Reader:
         return typed[0]
 
 
-def read_records(contract: Contract, records: Sequence[Record]) -> tuple[Columns, list[Violation]]:
-    """Read n records into typed columns.
+def dtype_of(column_type: str) -> npt.DTypeLike:
+    """The type of a typed column's array (see `tabular.contract`)."""
+    return {"category": object, "date": np.float64}.get(column_type, np.float32)
 
-    Args:
-        contract: The problem's contract.
-        records: Raw values by column name; None for a value that is not known. Not changed.
+
+class TableReader:
+    """Reads many records at once, column by column. Threads may share it."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self._inputs = contract.inputs()
+        self.readers = {n: Reader(c, contract.tokens(c)) for n, c in self._inputs.items()}
+        self._pick = itemgetter(*self._inputs)
+
+    def read(self, records: Sequence[Any]) -> Columns:
+        """Read n records into typed input columns, order kept.
+
+        Args:
+            records: Raw values by column name; None for a value that is not known. Not changed.
+                What is no mapping is refused as such.
+
+        Raises:
+            RecordsError: A record lacks a column, has an unknown one, or a value breaks the
+                contract; all that is wrong is listed.
+        """
+        plain = self._read_plain(records)
+        return self._read_all(records) if plain is None else plain
+
+    def _read_plain(self, records: Sequence[Any]) -> Columns | None:
+        """Records with just the contract's names and values that hold it; None for any other."""
+        n_inputs = len(self._inputs)
+        try:
+            if any(len(record) != n_inputs for record in records):
+                return None
+            rows = list(map(self._pick, records))
+        except (KeyError, TypeError):
+            return None
+        if not rows:
+            return None
+        raw = [rows] if n_inputs == 1 else zip(*rows, strict=True)
+        typed: Columns = {}
+        for (name, reader), values in zip(self.readers.items(), raw, strict=True):
+            column = reader.read_all(values)
+            if column is None:
+                return None
+            typed[name] = column
+        return typed
+
+    def _read_all(self, records: Sequence[Any]) -> Columns:
+        """What `_read_plain` leaves: other names, and values to be refused with their reason."""
+        named, violations, sentence = name_rows(self.contract, records)
+        rows = list(named)
+        raw = {name: [record[name] for record in named.values()] for name in self._inputs}
+        typed, broken = parse_columns(self.contract, raw)
+        known = {(violation.row, violation.column) for violation in broken}
+        for name, values in typed.items():
+            for at_fault, rule in broken_rules(self.contract.columns[name], values):
+                broken += [
+                    Violation(row, name, shown(raw[name][row]), rule)
+                    for row in np.flatnonzero(at_fault).tolist()
+                    if (row, name) not in known
+                ]
+        violations += [replace(violation, row=rows[violation.row]) for violation in broken]
+        if violations:
+            violations.sort(key=lambda violation: violation.row)
+            raise RecordsError(sentence or _broken_sentence(violations), violations)
+        return typed
+
+
+def name_rows(
+    contract: Contract, records: Sequence[Any]
+) -> tuple[dict[int, Record], list[Violation], str]:
+    """Give each record the contract's names.
 
     Returns:
-        The typed input columns, order kept, and the values that break the contract.
-
-    Raises:
-        DataError: A record lacks an input column, or has one that the contract does not know.
+        The named records by row, what is wrong with the names of the others, and the sentence
+        about the first of those.
     """
-    named = [name_columns(contract, record) for record in records]
-    raw = {name: [record[name] for record in named] for name in contract.inputs()}
-    typed, violations = parse_columns(contract, raw)
-    known = {(violation.row, violation.column) for violation in violations}
-    for name, values in typed.items():
-        for rows, rule in broken_rules(contract.columns[name], values):
-            violations += [
-                Violation(row, name, shown(raw[name][row]), rule)
-                for row in np.flatnonzero(rows).tolist()
-                if (row, name) not in known
-            ]
-    return typed, sorted(violations, key=lambda v: v.row)
+    named: dict[int, Record] = {}
+    violations: list[Violation] = []
+    sentence = ""
+    for row, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            what = type(record).__name__
+            violations.append(Violation(row, "", shown(record), "an object of column: value"))
+            sentence = sentence or (
+                f"predict: row {row} must be an object of column: value, got {what}. The columns "
+                "are listed at GET /contract."
+            )
+            continue
+        try:
+            named[row] = name_columns(contract, record)
+        except RecordsError as error:
+            violations += [replace(violation, row=row) for violation in error.violations]
+            sentence = sentence or str(error)
+    return named, violations, sentence
 
 
 def name_columns(contract: Contract, record: Record) -> Record:
     """Give the record's input columns the contract's names.
 
     Raises:
-        DataError: Input columns are missing, or there are names that the contract does not know.
+        RecordsError: Input columns are missing, or there are names that the contract does not
+            know; the row is counted as 0.
     """
     inputs = contract.inputs()
     if record.keys() == inputs.keys():
@@ -122,7 +224,12 @@ def name_columns(contract: Contract, record: Record) -> Record:
     unknown = [name for name in record if name.strip() not in names]
     missing = [name for name in inputs if name not in found]
     if missing or unknown:
-        raise DataError(_names_sentence(missing, unknown, list(inputs)))
+        at_fault = [Violation(0, name, "", "must be given, null if not known") for name in missing]
+        at_fault += [
+            Violation(0, shown(name), shown(record[name]), "no column of the contract")
+            for name in unknown
+        ]
+        raise RecordsError(_names_sentence(missing, unknown, list(inputs)), at_fault)
     return found
 
 
@@ -131,11 +238,21 @@ def _names_sentence(missing: Sequence[str], unknown: Sequence[str], inputs: Sequ
     if missing:
         parts.append(f"{len(missing)} of {len(inputs)} columns missing: {listed(missing)}")
     if unknown:
-        hint = did_you_mean(unknown[0], missing or inputs)
-        parts.append(f"{len(unknown)} unknown: {listed(unknown)}{hint}")
+        hint = did_you_mean(unknown[0][:MAX_NAME], missing or inputs)
+        names = listed(name[:MAX_NAME] for name in unknown)
+        parts.append(f"{len(unknown)} unknown: {names}{hint}")
     return (
         f"predict: {'; '.join(parts)}. The columns are listed at GET /contract; write null for a "
         "value that is not known."
+    )
+
+
+def _broken_sentence(violations: Sequence[Violation]) -> str:
+    first, n_more = violations[0], len(violations) - 1
+    more = f" ({n_more} more broken)" if n_more else ""
+    return (
+        f"predict: row {first.row}, column '{first.column}': got '{first.value}', the rule is: "
+        f"{first.rule}{more}. The columns are listed at GET /contract."
     )
 
 

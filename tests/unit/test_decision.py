@@ -89,3 +89,23 @@ def test_decision_survives_json_after_use():
 def test_decision_refuses_parts_that_do_not_fit(changed, message):
     with pytest.raises(ValidationError, match=message):
         Decision(**{**BINARY, **changed})
+
+
+@pytest.mark.parametrize("positive", [0, 1])
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        {},
+        {"calibration": "sigmoid", "slope": 1.5, "intercept": -0.2},
+        {"calibration": "sigmoid", "slope": 60.0, "intercept": 0.0},
+        {"calibration": "isotonic", "knots_x": (0.2, 0.6), "knots_y": (0.1, 0.5)},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow encountered in exp")
+def test_a_row_is_calibrated_and_labelled_as_in_a_table(fitted, positive):
+    decision = Decision(**{**BINARY, "positive": positive}, **fitted)
+    raw = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8], [1, 0], [0, 1]], dtype=np.float32)
+    table = decision.calibrate(raw)
+    rows = [decision.calibrate_row(row) for row in raw.tolist()]
+    np.testing.assert_allclose(rows, table, rtol=1e-12, atol=1e-300)
+    assert [decision.label_of_row(row) for row in rows] == decision.labels(table).tolist()

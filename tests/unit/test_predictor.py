@@ -17,10 +17,10 @@ from tabular.bundle import ServedContract
 from tabular.checks import frame_schema
 from tabular.contract import Column, Contract, Feature, encode, parse_columns
 from tabular.decision import Decision
-from tabular.errors import BundleError, DataError
+from tabular.errors import BundleError, DataError, RecordsError
 from tabular.features import derive
 from tabular.predictor import BATCH_ROWS, Predictor, answer_graph
-from tabular.records import BrokenRuleError, Reader, read_records
+from tabular.records import BrokenRuleError, Reader, TableReader
 from tests.unit.tiny import CONTRACT, FEATURES, RECORDS, fitted, graph_of, write_tiny
 
 
@@ -46,9 +46,8 @@ def test_raw_answers_are_scikit_learns(binary, regression):
 def test_records_become_the_model_input_worked_out_by_hand(binary):
     by_hand = [[30, 1.5, 0, 9], [61, -2, 1, 23], [44, 0.25, -1, 12], [18, 3000, 2, 0]]
     for record, row in zip(RECORDS, by_hand, strict=True):
-        assert binary._encode_one(record).tolist() == [row]
-    columns, violations = read_records(CONTRACT, RECORDS)
-    assert violations == []
+        assert binary.encode_record(record).tolist() == [row]
+    columns = TableReader(CONTRACT).read(RECORDS)
     assert binary.encode(columns).tolist() == by_hand
 
 
@@ -59,6 +58,23 @@ def test_one_row_and_many_rows_answer_alike(binary):
         np.testing.assert_allclose(alone.probabilities[0], together.probabilities[row], atol=1e-6)
         assert alone.labels[0] == together.labels[row]
         assert set(alone.unseen) == {n for n, rows in together.unseen.items() if rows[row]}
+
+
+def test_a_row_is_answered_as_in_a_table(binary, regression):
+    for predictor in (binary, regression):
+        for record in RECORDS:
+            X = predictor.encode_record(record)
+            table, row = predictor.predict_matrix(X), predictor.predict_row(X)
+            assert row.unseen == tuple(table.unseen)
+            if table.labels is not None:
+                assert row.label == table.labels[0]
+                np.testing.assert_allclose(row.probabilities, table.probabilities[0], rtol=1e-12)
+            else:
+                assert (row.value, row.low, row.high) == (
+                    table.values[0],
+                    table.low[0],
+                    table.high[0],
+                )
 
 
 def test_labels_follow_the_threshold_of_the_decision(binary):
@@ -179,6 +195,14 @@ VALUES = st.one_of(
 )
 
 
+def read_one(contract, record):
+    """The typed columns of one record, and what is wrong with it."""
+    try:
+        return TableReader(contract).read([record]), []
+    except RecordsError as error:
+        return {}, error.violations
+
+
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(name=st.sampled_from(sorted(COLUMNS)), values=st.lists(VALUES, min_size=1, max_size=4))
 def test_reader_reads_as_the_batch_does_even_what_it_has_seen_before(name, values):
@@ -188,7 +212,7 @@ def test_reader_reads_as_the_batch_does_even_what_it_has_seen_before(name, value
         if COLUMNS[name].type in ("time", "date"):
             typed, violations = parse_columns(contract, {name: [value]})
         else:
-            typed, violations = read_records(contract, [{name: value}])
+            typed, violations = read_one(contract, {name: value})
         if violations:
             with pytest.raises(BrokenRuleError, match=re.escape(violations[0].rule)):
                 reader.read(value)
@@ -213,7 +237,7 @@ def test_records_are_refused_exactly_where_training_refuses(name, value):
         refused = bool(unreadable)
     except SchemaErrors:
         refused = True
-    assert bool(read_records(contract, [{name: value}])[1]) == refused
+    assert bool(read_one(contract, {name: value})[1]) == refused
 
 
 def test_self_test_passes_on_scikit_learns_answers(binary, regression):
@@ -238,7 +262,7 @@ def test_self_test_refuses_a_difference_of_a_ten_thousandth(tmp_path, binary):
 
 def test_self_test_allows_the_noise_of_a_steep_calibration(tmp_path, binary):
     """At a jump of the isotonic curve the seventh digit of the graph decides."""
-    p = float(binary.answer_matrix(binary._encode_one(RECORDS[0]))[0, 1])
+    p = float(binary.answer_matrix(binary.encode_record(RECORDS[0]))[0, 1])
     decision = Decision(
         task="binary", classes=("no", "yes"), positive=1, threshold=0.4, calibration="isotonic",
         knots_x=(0, p - 1e-9, p + 1e-9, 1), knots_y=(0.2, 0.2, 0.9, 0.9),
@@ -275,7 +299,7 @@ def test_an_empty_category_is_coded_as_encode_does(tmp_path):
     for text in ("a", "", "x", None):
         typed, _ = parse_columns(contract, {"c": [text]})
         expected = encode(features, derive(contract, typed))
-        np.testing.assert_array_equal(Predictor(bundle)._encode_one({"c": text}), expected)
+        np.testing.assert_array_equal(Predictor(bundle).encode_record({"c": text}), expected)
 
 
 def test_serving_imports_no_training_library():
