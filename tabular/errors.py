@@ -4,6 +4,7 @@ BentolineError           exit code 2
 |-- ConfigError          the YAML, a flag or an environment variable is wrong
 |-- DataError            the table breaks what the problem promises
 |   `-- RecordsError     records break the contract; which row and column, and what is allowed
+|-- LeakError            exit code 1: the leak audit refuses the table
 |-- ExportError          a candidate cannot become an ONNX graph that answers as it does
 |-- BundleError          a bundle is incomplete, changed, or of another format
 |-- StoreError           a disk, folder or service that holds our files does not work
@@ -42,6 +43,12 @@ class RecordsError(DataError):
     def __init__(self, sentence: str, violations: Sequence[Violation]) -> None:
         super().__init__(sentence)
         self.violations = violations
+
+
+class LeakError(BentolineError):
+    """The table tells the answer: the leak audit refuses it as a gate refuses a model."""
+
+    exit_code = 1
 
 
 class ExportError(BentolineError):

@@ -85,10 +85,20 @@ def inspect_columns(rows: pd.DataFrame, problem: Problem) -> tuple[Inspected, ..
 
 def _inspected(name: str, values: Array) -> Inspected:
     if values.dtype != object:
-        codes, found = pd.factorize(values)
-        return Inspected(name, codes, len(found), values.astype(np.float64))
-    codes, found = pd.factorize(np.where(values == MISSING, None, values))
-    return Inspected(name, codes, len(found))
+        codes, distinct = pd.factorize(values)
+        return Inspected(name, codes, len(distinct), values.astype(np.float64))
+    codes, texts = pd.factorize(pd.Series(values).mask(values == MISSING))
+    return Inspected(name, codes, len(texts))
+
+
+def missing_masks(rows: pd.DataFrame, problem: Problem) -> dict[str, Array]:
+    """Where each column that a prediction reads has no value, of (n, k) typed rows."""
+    columns = frame_columns(rows, problem.contract)
+    return {
+        name: values == MISSING if values.dtype == object else np.isnan(values)
+        for name, values in columns.items()
+        if name in problem.contract.inputs()
+    }
 
 
 def target_values(y: Array, task: Task) -> TargetValues:

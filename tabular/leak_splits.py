@@ -103,7 +103,7 @@ def find_groups(rows: pd.DataFrame, problem: Problem) -> Groups | None:
         if column.type != "id" or name not in rows:
             continue
         values = rows[name].to_numpy(dtype=object)
-        codes = pd.factorize(np.where(values == MISSING, None, values))[0]
+        codes = pd.factorize(pd.Series(values).mask(values == MISSING))[0]
         alone = codes < 0
         n_groups = int(codes.max(initial=-1)) + 1
         if FOLDS <= n_groups <= 0.5 * (~alone).sum():

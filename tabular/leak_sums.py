@@ -41,10 +41,10 @@ def find_sum(columns: Sequence[Inspected], target: TargetValues) -> WeightedSum 
     for response in responses:
         if found := _fitted_sum(names, numbers, response[rows]):
             return found
-    positive = (numbers > 0).all(axis=0)
+    positive: Array = np.all(numbers > 0, axis=0)
     if target.task != "regression" or positive.sum() < 2 or not (target.y[rows] > 0).all():
         return None
-    kept = [name for name, is_positive in zip(names, positive, strict=True) if is_positive]
+    kept = [name for place, name in enumerate(names) if positive[place]]
     found = _fitted_sum(kept, np.log(numbers[:, positive]), np.log(target.y[rows]))
     return found and WeightedSum(found.columns, found.weights, found.r2, is_product=True)
 
@@ -69,8 +69,8 @@ def _complete(columns: Sequence[Inspected]) -> tuple[list[str], Array, Array]:
 def _fitted_sum(names: Sequence[str], numbers: Array, response: Array) -> WeightedSum | None:
     """Fit on every other row; drop what is not needed; score on the rows between."""
     spread = numbers.std(axis=0)
-    usable = spread > 0
-    names = [name for name, is_usable in zip(names, usable, strict=True) if is_usable]
+    usable: Array = spread > 0
+    names = [name for place, name in enumerate(names) if usable[place]]
     n, k = len(response), len(names)
     if k < 2 or n < max(MIN_ROWS, 2 * ROWS_PER_COLUMN * k) or response.std() == 0:
         return None

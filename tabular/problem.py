@@ -140,14 +140,18 @@ def _check_names(problem: Problem) -> None:
     named = {
         "split.group_columns": problem.split.group_columns,
         "split.time_column": (problem.split.time_column,) if problem.split.time_column else (),
-        "leaks.after_outcome": problem.leaks.after_outcome,
-        "leaks.expected": problem.leaks.expected,
         "source.key": problem.source.key,
     }
     for place, names in named.items():
         for name in names:
             if name not in columns:
                 raise ValueError(_unknown(place, name, columns))
+    for name in problem.leaks.after_outcome:  # of type ignore too: that is how one is taken out
+        if name not in columns:
+            raise ValueError(_unknown("leaks.after_outcome", name, columns))
+    for name in problem.leaks.expected:
+        if name not in (*columns, *problem.derive):
+            raise ValueError(_unknown("leaks.expected", name, (*columns, *problem.derive)))
     for name in problem.evaluation.slices:
         if name not in (*columns, *problem.derive):
             raise ValueError(_unknown("evaluation.slices", name, (*columns, *problem.derive)))
