@@ -25,15 +25,17 @@ def main(name: str, data: Path | None) -> None:
     from tabular.onnx_export import probe_export
     from tabular.problem import load_problem
     from tabular.report import build_report
-    from tabular.sources import load_table, save_snapshot
+    from tabular.snapshot import save_snapshot
+    from tabular.sources import open_rows
     from tabular.split import split_rows
 
     problem = load_problem(name, ROOT / "configs" / "problems")
     probe_export(problem)
-    table, source, synthetic = load_table(problem, data=data, root=ROOT)
+    source = open_rows(problem, data=str(data or ""), root=ROOT, mongodb_uri="", needs_target=True)
     with tempfile.TemporaryDirectory() as folder:
-        snapshot = save_snapshot(table, Path(folder), source=source, synthetic=synthetic)
-        del table
+        snapshot = save_snapshot(
+            source.batches, Path(folder), source=source.source, synthetic=source.synthetic
+        )
         rows, refused, quarantine = check_rows(pq.read_table(snapshot.path), problem)
     refuse_too_many(quarantine, refused, problem)
     refuse_unlearnable(rows, problem)

@@ -10,7 +10,7 @@ from zenml.enums import ArtifactType
 from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.metadata.metadata_types import MetadataType
 
-from tabular.sources import Snapshot
+from tabular.snapshot import Snapshot
 
 FILE, FACTS = "snapshot.parquet", "snapshot.json"
 

@@ -10,7 +10,7 @@ from zenml import log_metadata, step
 from tabular.checks import Quarantine, check_rows, refuse_too_many, refuse_unlearnable
 from tabular.files import whole_file
 from tabular.problem import Problem
-from tabular.sources import Snapshot
+from tabular.snapshot import Snapshot
 
 
 @step

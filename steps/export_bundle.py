@@ -10,7 +10,7 @@ from tabular import exporting
 from tabular.bundle import Bundle, ServedContract
 from tabular.decision import Decision
 from tabular.problem import Problem
-from tabular.sources import Snapshot
+from tabular.snapshot import Snapshot
 
 
 @step

@@ -1,5 +1,6 @@
 """Read the problem's rows into a snapshot."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,16 +8,17 @@ from zenml import log_metadata, step
 
 import materializers  # noqa: F401  # importing registers them
 from tabular.problem import Problem
-from tabular.sources import Snapshot, load_table, save_snapshot
+from tabular.snapshot import Snapshot, save_snapshot
+from tabular.sources import open_rows
 
 
 @step(enable_cache=False)  # the source is read each time; its content hash keeps the rest cached
 def load_rows(problem: Problem, data: str, root: str, home: str) -> Annotated[Snapshot, "snapshot"]:
-    """Read the source, or `data` where it names a file; write a content-hashed snapshot."""
-    table, source, synthetic = load_table(
-        problem, data=Path(data) if data else None, root=Path(root)
-    )
+    """Read the source, or `data` where it names a table; write a content-hashed snapshot."""
+    # Read here and not handed in: a step's parameters are kept, and the address holds a password.
+    uri = os.environ.get("MONGODB_URI", "")
+    rows = open_rows(problem, data=data, root=Path(root), mongodb_uri=uri, needs_target=True)
     folder = Path(home) / "snapshots" / problem.name
-    snapshot = save_snapshot(table, folder, source=source, synthetic=synthetic)
-    log_metadata({"rows": snapshot.n_rows, "synthetic": synthetic})
+    snapshot = save_snapshot(rows.batches, folder, source=rows.source, synthetic=rows.synthetic)
+    log_metadata({"rows": snapshot.n_rows, "synthetic": snapshot.synthetic})
     return snapshot

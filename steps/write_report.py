@@ -14,7 +14,7 @@ from tabular.gates import Verdict
 from tabular.judging import BundleEvaluation, ResamplingReport
 from tabular.problem import Problem
 from tabular.report import build_report
-from tabular.sources import Snapshot
+from tabular.snapshot import Snapshot
 
 
 @step

@@ -19,7 +19,7 @@ from tabular.features import derive
 from tabular.predictor import Predictor, answer_graph
 from tabular.problem import Problem
 from tabular.row_hashes import Hashes, hash_rows, packed
-from tabular.sources import Snapshot
+from tabular.snapshot import Snapshot
 
 GOLDEN_ROWS = 20
 REFERENCE_ROWS = 10_000

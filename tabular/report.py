@@ -14,7 +14,7 @@ from tabular.fitting import Leaderboard
 from tabular.gates import Verdict
 from tabular.judging import BundleEvaluation, ResamplingReport
 from tabular.problem import Problem
-from tabular.sources import Snapshot
+from tabular.snapshot import Snapshot
 
 
 def build_report(

@@ -1,106 +1,127 @@
-"""Sources: where rows come from, and the snapshot that a run can be repeated from.
-
-A snapshot is one Parquet file and the hash of what it holds: the same columns and values in the
-same order give the same hash, whatever they were read from and however the file is laid out.
-"""
+"""Sources: where a problem's rows come from, read in batches under the contract's names."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
-from pydantic import Field
 
-from tabular.contract import Contract, Frozen, match_columns
-from tabular.errors import ConfigError, DataError
-from tabular.files import whole_file
+from tabular.contract import Column, Contract, match_columns
+from tabular.errors import ConfigError
+from tabular.parquet_files import BATCH_ROWS
 from tabular.problem import Problem
+from tabular.readers import open_table
+from tabular.settings import Source
 
-HASH_BATCH_ROWS = 65_536
 
+@dataclass(frozen=True)
+class Rows:
+    """A table on its way: batches of at most 65,536 rows, all of one schema, read once.
 
-class Snapshot(Frozen):
-    """The rows of one run: a Parquet file, and where they came from."""
+    `names` are the columns in every batch: the contract's, then the target where it is there.
+    `n_rows` is None where only reading will tell.
+    """
 
-    path: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    n_rows: int
-    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    batches: Iterator[pa.RecordBatch]
     source: str
     synthetic: bool = False
+    n_rows: int | None = None
 
 
-def load_table(problem: Problem, *, data: Path | None, root: Path) -> tuple[pa.Table, str, bool]:
-    """Read the problem's rows.
+def open_rows(
+    problem: Problem, *, data: str, root: Path, mongodb_uri: str, needs_target: bool = False
+) -> Rows:
+    """Find the problem's rows and its columns among them; no row is read yet.
 
     Args:
         problem: Its source is read, unless `data` is given.
-        data: A CSV or Parquet file to read in place of the problem's source.
+        data: A path or s3:// address to read in place of the problem's source, or an empty text.
         root: Folder that relative paths in the YAML start from.
-
-    Returns:
-        The table with the contract's columns and the target, under the contract's names; what it
-        was read from, in words; and whether it is synthetic.
+        mongodb_uri: The server for kind mongodb; where it is empty, `source.otherwise` is read.
+        needs_target: Whether rows without the target are refused.
 
     Raises:
-        DataError: The file is missing, empty, unreadable, or its columns are not the problem's.
+        ConfigError: Kind mongodb, and there is neither a server nor another source.
+        DataError: The table is missing, empty, unreadable, or its columns are not the problem's.
+        StoreError: A server does not answer, or refuses.
     """
-    if data is not None:
-        return _named(read_file(data), problem, str(data)), data.name, False
+    if data:
+        return _stored(problem, data, needs_target)
     source = problem.source
+    if source.kind == "mongodb":
+        if mongodb_uri:
+            return _from_mongodb(problem, mongodb_uri, needs_target)
+        source = source.otherwise or _no_server(source)
     if source.kind == "sample":
-        from tabular.samples import generate, load_spec
-
-        spec = load_spec(root / source.path)
-        table = generate(spec, source.rows, problem.seed)
-        what = f"synthetic sample of {source.rows:,} rows, made from {source.path}"
-        return _named(table, problem, what), what, True
+        return _generated(problem, source, root)
     if source.kind == "sklearn":
-        return _named(read_sklearn(source.path), problem, source.path), source.path, False
-    path = root / source.path
-    return _named(read_file(path), problem, str(path)), path.name, False
+        return _in_memory(problem, read_sklearn(source.path), source.path)
+    path = source.path if source.path.startswith("s3://") else str(root / source.path)
+    return _stored(problem, path, needs_target)
 
 
-def read_file(path: Path) -> pa.Table:
-    """Read a CSV (every column as text) or a Parquet file.
-
-    Raises:
-        DataError: There is no such file, it is empty, or it is neither of the two.
-    """
-    if not path.exists():
-        raise DataError(f"{path}: there is no such file; check the path, or leave --data out.")
-    if path.is_dir() or path.suffix.lower() not in (".csv", ".parquet"):
-        raise DataError(f"{path}: a .csv or .parquet file is needed; convert it, or name another.")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty; export it again.")
-    try:
-        table = pq.read_table(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        reason = str(error).splitlines()[0].removesuffix(".")[:160]
-        raise DataError(f"{path}: cannot be read as {path.suffix[1:]} ({reason}).") from error
-    if table.num_rows == 0:
-        raise DataError(f"{path}: there is a header but no row below it; export it again.")
-    return table
+def _stored(problem: Problem, path: str, needs_target: bool) -> Rows:
+    table = open_table(path)
+    found = _find_columns(problem, table.names, path, needs_target)
+    batches = (_renamed(batch, found) for batch in table.batches(list(found.values())))
+    return Rows(tuple(found), batches, path.rstrip("/").rpartition("/")[2], n_rows=table.n_rows)
 
 
-def _read_csv(path: Path) -> pa.Table:
-    with path.open("rb") as file:
-        head = file.read(1 << 20)
-    if b"\0" in head:
-        raise DataError(f"{path}: this is a binary file, not CSV; export it as text.")
-    parse = pa_csv.ParseOptions(newlines_in_values=b'"' in head)
-    with path.open("rb") as file:
-        names = pa_csv.open_csv(file, parse_options=parse).schema.names
-    return pa_csv.read_csv(
-        path,
-        parse_options=parse,
-        convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-        ),
+def _generated(problem: Problem, source: Source, root: Path) -> Rows:
+    from tabular.samples import generate, load_spec
+
+    table = generate(load_spec(root / source.path), source.rows, problem.seed)
+    what = f"synthetic sample of {source.rows:,} rows, made from {source.path}"
+    return _in_memory(problem, table, what, synthetic=True)
+
+
+def _in_memory(problem: Problem, table: pa.Table, what: str, *, synthetic: bool = False) -> Rows:
+    found = _find_columns(problem, table.column_names, what, needs_target=True)
+    batches = table.select(list(found.values())).to_batches(max_chunksize=BATCH_ROWS)
+    renamed = (_renamed(batch, found) for batch in batches)
+    return Rows(tuple(found), renamed, what, synthetic, table.num_rows)
+
+
+def _from_mongodb(problem: Problem, uri: str, needs_target: bool) -> Rows:
+    from tabular.mongo import read_batches
+
+    source, columns = problem.source, _with_target(problem).columns
+    batches = read_batches(uri, source, columns)
+    first = next(batches)  # the server, the login and the fields are tried here
+    found = _find_columns(problem, first.schema.names, source.collection, needs_target)
+    renamed = (_renamed(batch.select(list(found)), found) for batch in chain([first], batches))
+    return Rows(tuple(found), renamed, f"{source.database}.{source.collection}")
+
+
+def _no_server(source: Source) -> Source:
+    raise ConfigError(
+        f"source.kind is mongodb (collection '{source.collection}'), and MONGODB_URI is not set; "
+        "set MONGODB_URI to the server's address, name a file with --data, or add "
+        "source.otherwise to the problem's YAML."
     )
+
+
+def _find_columns(
+    problem: Problem, names: tuple[str, ...] | list[str], where: str, needs_target: bool
+) -> dict[str, str]:
+    """The table's name for each column of the contract, the target last."""
+    target = problem.target.column
+    has_target = target in (name.strip() for name in names)
+    contract = _with_target(problem) if needs_target or has_target else problem.contract
+    return match_columns(contract, names, where=where)
+
+
+def _with_target(problem: Problem) -> Contract:
+    return Contract(columns={**problem.columns, problem.target.column: Column(type="id")})
+
+
+def _renamed(batch: pa.RecordBatch, found: Mapping[str, str]) -> pa.RecordBatch:
+    columns = [batch.column(raw) for raw in found.values()]
+    return pa.RecordBatch.from_arrays(columns, names=list(found))
 
 
 def read_sklearn(name: str) -> pa.Table:
@@ -117,67 +138,3 @@ def read_sklearn(name: str) -> pa.Table:
         place = table.schema.get_field_index("target")
         table = table.set_column(place, "target", pa.array(names))
     return table
-
-
-def _named(table: pa.Table, problem: Problem, where: str) -> pa.Table:
-    found = match_columns(_with_target(problem), table.column_names, where=where)
-    return pa.table({name: table.column(raw) for name, raw in found.items()})
-
-
-def _with_target(problem: Problem) -> Contract:
-    from tabular.contract import Column
-
-    columns = {**problem.columns, problem.target.column: Column(type="id")}
-    return Contract(columns=columns)
-
-
-def table_sha256(table: pa.Table) -> str:
-    """Hash names, types and values in order; neither chunks nor the file's layout change it."""
-    digest = hashlib.sha256()
-
-    class Sink:
-        closed = False
-
-        def write(self, data: bytes) -> int:
-            digest.update(data)
-            return len(data)
-
-        def flush(self) -> None: ...
-        def close(self) -> None: ...
-        def writable(self) -> bool:
-            return True
-
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        whole = column.combine_chunks()
-        # What the memory below a missing value holds is no content: it differs from file to file.
-        for array in (whole.is_valid(), whole.drop_null()):
-            schema = pa.schema([(name, array.type)])
-            with pa.ipc.new_stream(pa.PythonFile(Sink(), mode="w"), schema) as stream:
-                for start in range(0, len(array), HASH_BATCH_ROWS):
-                    # Rebuilt, so that a slice writes its own bytes and not its parent's offsets.
-                    own = pa.concat_arrays([array.slice(start, HASH_BATCH_ROWS)])
-                    stream.write_batch(pa.RecordBatch.from_arrays([own], schema=schema))
-    return digest.hexdigest()
-
-
-def save_snapshot(table: pa.Table, folder: Path, *, source: str, synthetic: bool) -> Snapshot:
-    """Write a table as `folder/HASH.parquet`, whole or not at all; an equal snapshot is kept.
-
-    Raises:
-        StoreError: The folder cannot be written, or the disk is full.
-    """
-    sha256 = table_sha256(table)
-    path = folder / f"{sha256[:16]}.parquet"
-    if not path.exists():
-        with whole_file(path) as unfinished:
-            pq.write_table(table, unfinished)
-    return Snapshot(
-        path=str(path),
-        sha256=sha256,
-        n_rows=table.num_rows,
-        columns=tuple(table.column_names),
-        source=source,
-        synthetic=synthetic,
-    )
