@@ -24,8 +24,8 @@ ACTIONS = {
     "score": ("score", ("out", "engine", "scheduler")),
     "promote": ("promotion", ("to", "why", "override")),
     "rollback": ("promotion", ("to", "why")),
-    "status": ("promotion", ("json",)),
-    "diff": ("promotion", ("json",)),
+    "status": ("status", ("json",)),
+    "diff": ("diff", ("json",)),
     "serve": ("serve", ("port",)),
 }
 

@@ -74,3 +74,13 @@ def _metrics(metrics: dict[str, dict[str, float]]) -> Table:
         interval = f"{metric['low']:.4f} to {metric['high']:.4f}"
         table.add_row(name, f"{metric['value']:.4f}", interval)
     return table
+
+
+def show_move(problem: str, alias: str, version: str | None, record: dict[str, Any] | None) -> None:
+    """One line: what an alias names now, and where it came from."""
+    if record is None:
+        console.print(f"{problem}: {alias} is {version} already; nothing was moved.")
+    else:
+        console.print(
+            Text(f"{problem}: {alias} is {version} now, was {record['from'] or 'not set'}.", "bold")
+        )

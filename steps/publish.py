@@ -1,14 +1,15 @@
-"""Publish the judged bundle as a version; make it production where the verdict accepts it."""
+"""Publish the judged bundle as a version, under the names that its verdict carries."""
 
 from typing import Annotated, Any
 
-from zenml import log_metadata, step
+from zenml import get_step_context, log_metadata, step
 
-from steps.model_version import mirror_version
+from steps.model_version import mirror_problem
 from tabular import publishing
 from tabular.bundle import Bundle
 from tabular.gates import Verdict
 from tabular.problem import Problem
+from tabular.registry import open_registry
 
 
 @step(enable_cache=False)  # a version is made by every run, cached or not
@@ -20,8 +21,8 @@ def publish(
     registry: str,
 ) -> Annotated[dict[str, str], "published_version"]:
     """Seal the bundle with its report; the version is visible only when whole."""
-    published = publishing.publish(bundle, report, accepted=verdict.accepted, registry=registry)
-    metrics = {name: metric["value"] for name, metric in report["metrics"].items()}
-    mirror_version(problem, published, metrics, accepted=verdict.accepted)
+    report = {**report, "run": str(get_step_context().pipeline_run.id)}
+    published = publishing.publish(bundle, report, verdict, registry)
+    mirror_problem(open_registry(registry), problem.name)
     log_metadata({"version": published["version"], "accepted": verdict.accepted})
     return published

@@ -9,6 +9,9 @@ from tabular.registry import Registry
 
 Stage = Literal["none", "staging", "production", "archived"]
 
+# The aliases that gates lead to, in the order in which a version climbs.
+LED_TO = ("staging", "production")
+
 
 class Shown(NamedTuple):
     """What a catalogue shows of a version."""
@@ -49,9 +52,9 @@ def wanted_stages(registry: Registry, problem: str) -> dict[str, Shown]:
     """
     aliases = registry.aliases(problem)  # read before the versions, so that it names one of them
     by_version = {
-        aliases[name]: name for name in ("staging", "production") if name in aliases
+        aliases[name]: name for name in LED_TO if name in aliases
     }  # production last: a version that both aliases name is in production
-    held = {move["to"] for move in registry.audit(problem) if move["alias"] != "candidate"}
+    held = set().union(*(past_versions(registry, problem, name) for name in LED_TO))
     return {
         version: Shown(
             by_version.get(version, "archived" if version in held else "none"),
@@ -59,6 +62,12 @@ def wanted_stages(registry: Registry, problem: str) -> dict[str, Shown]:
         )
         for version in registry.versions(problem)
     }
+
+
+def past_versions(registry: Registry, problem: str, alias: str) -> list[str]:
+    """The versions that an alias named, in the order of the moves, its present one last."""
+    moves = registry.audit(problem)
+    return [move["to"] for move in moves if move["alias"] == alias and not move.get("refused")]
 
 
 def disagreements(

@@ -1,0 +1,75 @@
+"""`run.py --promote` and `run.py --rollback`: an alias moves, and then ZenML follows.
+
+ZenML is not imported before the alias has moved and the user was told so: that takes well under a
+second, and ZenML several.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from pipelines.console import show_move
+from pipelines.mirror import mirror_promotion
+from pipelines.outcome import check_report, write_report
+from pipelines.place import Place
+from pipelines.promotion import PRODUCTION, check_alias, promote, published_problem, roll_back
+from tabular.errors import ConfigError
+from tabular.registry import Registry, open_registry
+
+DONE = 0
+
+
+def run(options: argparse.Namespace, place: Place) -> int:
+    """Move one alias; a refusal by a gate is raised."""
+    check_report(options.report)
+    registry = open_registry(place.registry)
+    move = _promote if options.action == "promote" else _roll_back
+    problem, alias, record = move(options, place, registry)
+    version = registry.alias(problem, alias) if record is None else record["to"]
+    show_move(problem, alias, version, record)
+    mirrored = mirror_promotion(place, registry, problem)
+    write_report(
+        options.report,
+        {
+            "problem": problem,
+            "alias": alias,
+            "version": version,
+            "moved": record is not None,
+            "record": record,
+            "zenml": mirrored.state,
+        },
+    )
+    return DONE
+
+
+def _promote(
+    options: argparse.Namespace, place: Place, registry: Registry
+) -> tuple[str, str, dict[str, Any] | None]:
+    if not options.to:
+        raise ConfigError("--promote: it needs --to staging or --to production.")
+    check_alias(options.to)
+    if not (options.why or "").strip():
+        raise ConfigError('--promote: it needs --why "...", which the audit keeps.')
+    problem = published_problem(registry, options.problem)
+    version = registry.resolve(problem, options.promote)
+    record = promote(
+        registry,
+        problem,
+        version,
+        options.to,
+        home=place.home,
+        why=options.why,
+        override=(options.override or "").strip(),
+    )
+    return problem, options.to, record
+
+
+def _roll_back(
+    options: argparse.Namespace, place: Place, registry: Registry
+) -> tuple[str, str, dict[str, Any] | None]:
+    problem = published_problem(registry, options.problem)
+    to = registry.resolve(problem, options.to) if options.to else ""
+    why = options.why or "rolled back by hand"
+    record = roll_back(registry, problem, to=to, home=place.home, why=why)
+    return problem, PRODUCTION, record
