@@ -7,6 +7,7 @@
     reference.json   what drift is measured against
     fitted_rows.bin  optional: sorted 64-bit hashes of the rows it was fitted on (row_hashes.py)
     manifest.json    written last: sha256 of each file and of itself, versions, facts of the run
+    manifest.sig     optional: the manifest's signature (signatures.py)
 
 Needs numpy and pydantic only. docs/adr/0001 says why there is no pickle in it.
 """
@@ -30,6 +31,7 @@ from tabular.contract import Contract, Feature, Frozen
 from tabular.decision import Decision
 from tabular.errors import BundleError, listed
 from tabular.files import whole_folder
+from tabular.signatures import SIGNATURE, check_signature
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -123,6 +125,8 @@ def seal(bundle: Bundle, folder: Path, facts: Mapping[str, Any]) -> Bundle:
 def bundle_files(bundle: Bundle) -> dict[str, bytes]:
     """Every file of a bundle by its name, verified as it is read, the manifest last."""
     files = {name: bundle.read(name) for name in bundle.manifest["files"]}
+    if (signature := _signature(bundle.path)) is not None:
+        files[SIGNATURE] = signature
     return {**files, MANIFEST: _manifest_bytes(bundle.manifest)}
 
 
@@ -158,14 +162,21 @@ def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         ) from error
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path, public_key: Path | None = None) -> Bundle:
     """Load a bundle and verify each of its files.
+
+    Args:
+        folder: The bundle.
+        public_key: A PEM file; the manifest must have been signed with its other half.
 
     Raises:
         BundleError: A file is missing, changed or unreadable (it is named), or the folder is of a
-            format that this version does not read.
+            format that this version does not read, or not signed as asked.
     """
-    manifest = _load_manifest(folder)
+    sealed = _read(folder / MANIFEST)
+    manifest = parse_manifest(sealed, folder / MANIFEST)
+    if public_key:
+        check_signature(sealed, _signature(folder), folder / SIGNATURE, public_key)
     content = {name: _read_verified(folder, name, manifest["files"]) for name in manifest["files"]}
     try:
         contract = ServedContract.model_validate_json(content["contract.json"])
@@ -178,9 +189,12 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(path=folder, manifest=manifest, contract=contract, decision=decision)
 
 
-def _load_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    content = _read(path)
+def parse_manifest(content: bytes, path: Path | str) -> dict[str, Any]:
+    """The manifest in a file's content, whole and unchanged.
+
+    Raises:
+        BundleError: It is damaged, was changed, or is of a format that this version does not read.
+    """
     manifest = _parse_json(path, content)
     if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION:
         found = manifest.get("format_version") if isinstance(manifest, dict) else None
@@ -190,18 +204,23 @@ def _load_manifest(folder: Path) -> dict[str, Any]:
         )
     unsigned = {key: value for key, value in manifest.items() if key != "sha256"}
     if manifest.get("sha256") != _sha256(_dump(unsigned)) or content != _manifest_bytes(manifest):
-        raise _changed(path)
+        raise changed(path)
     if outside := [name for name in manifest["files"] if Path(name).name != name]:
         raise BundleError(f"{path}: lists files outside its folder: {listed(outside)}.")
-    if missing := [name for name in FILES if name not in manifest["files"]]:
-        raise BundleError(f"{path}: lists no {listed(missing)}; train the problem again.")
+    if unlisted := [name for name in FILES if name not in manifest["files"]]:
+        raise BundleError(f"{path}: lists no {listed(unlisted)}; train the problem again.")
     return manifest
+
+
+def _signature(folder: Path) -> bytes | None:
+    path = folder / SIGNATURE
+    return _read(path) if path.exists() else None
 
 
 def _read_verified(folder: Path, name: str, sha256: Mapping[str, str]) -> bytes:
     content = _read(folder / name)
     if _sha256(content) != sha256[name]:
-        raise _changed(folder / name)
+        raise changed(folder / name)
     return content
 
 
@@ -209,23 +228,29 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise BundleError(
-            f"{path}: the file is missing, so this is no whole bundle; restore it from where it "
-            "was copied, or train the problem again."
-        ) from error
+        raise missing(path) from error
     except OSError as error:
         reason = error.strerror or error
         raise BundleError(f"{path}: cannot be read ({reason}); check its rights.") from error
 
 
-def _changed(path: Path) -> BundleError:
+def missing(path: Path | str) -> BundleError:
+    """The sentence for a file that is not there."""
+    return BundleError(
+        f"{path}: the file is missing, so this is no whole bundle; restore it from where it "
+        "was copied, or train the problem again."
+    )
+
+
+def changed(path: Path | str) -> BundleError:
+    """The sentence for a file that is not what the manifest says."""
     return BundleError(
         f"{path}: the file was changed after the bundle was written (its sha256 differs); restore "
         "it from where it was copied, or train the problem again."
     )
 
 
-def _parse_json(path: Path, content: bytes) -> Any:
+def _parse_json(path: Path | str, content: bytes) -> Any:
     try:
         return json.loads(content)
     except ValueError as error:

@@ -12,14 +12,22 @@ or an alias is there whole or not at all.
 from __future__ import annotations
 
 import heapq
+import os
 import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from tabular.bundle import MANIFEST, bundle_files, load_bundle
 from tabular.documents import read_document, seal_document
-from tabular.errors import ConfigError, did_you_mean, listed
+from tabular.downloads import download_bundle, read_manifest
+from tabular.errors import BundleError, ConfigError, did_you_mean, listed
 from tabular.moves import ANY, Alias
+from tabular.signatures import SIGNATURE, check_signature, sign
 from tabular.stores import FolderStore, Store
 
 __all__ = ["ANY", "Registry", "open_registry"]
@@ -28,22 +36,48 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _VERSION = re.compile(r"v([1-9][0-9]*)")
 
 
-def open_registry(location: str, cache: Path | None = None) -> Registry:
+def open_registry(
+    location: str,
+    cache: Path | None = None,
+    *,
+    public_key: Path | None = None,
+    signing_key: Path | None = None,
+) -> Registry:
     """Open a registry; nothing is read or made yet.
 
     Args:
         location: A folder, or s3://bucket/prefix.
         cache: Where versions from S3 are downloaded to; a folder for temporary files if None.
+        public_key: A PEM file; every version that is used must be signed with its other half.
+        signing_key: A PEM file; every version is signed with it when published.
+
+    Raises:
+        ConfigError: The location names no bucket.
     """
-    return Registry(FolderStore(Path(location)), cache or Path())
+    keys = Keys(public_key, signing_key)
+    if not location.startswith("s3://"):
+        return Registry(FolderStore(Path(location)), Path(), keys)
+    from tabular.s3_store import S3Store  # boto3 costs half a second to import
+
+    own = Path(tempfile.gettempdir()) / f"bentoline-{os.getuid()}"
+    return Registry(S3Store(location), cache or own, keys)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """PEM files: what versions are verified with, and signed with."""
+
+    public: Path | None = None
+    signing: Path | None = None
 
 
 class Registry:
     """Versions and aliases in one store. Processes and threads may share it."""
 
-    def __init__(self, store: Store, cache: Path) -> None:
+    def __init__(self, store: Store, cache: Path, keys: Keys) -> None:
         self._store = store
         self._cache = cache
+        self._keys = keys
         self._is_known_format = False
 
     @property
@@ -64,35 +98,42 @@ class Registry:
         return sorted(names, key=_number)
 
     def manifest(self, problem: str, version: str) -> dict[str, Any]:
-        """The manifest of a version.
+        """The manifest of a version; the other files are not looked at.
 
         Raises:
             ConfigError: There is no such version.
-            BundleError: A file of it is missing or changed.
+            BundleError: The manifest was changed.
         """
-        return load_bundle(self.fetch(problem, version)).manifest
+        return read_manifest(self._store, self._version(problem, version))
 
     def fetch(self, problem: str, version: str) -> Path:
         """A folder on this disk with the whole bundle of a version, verified.
 
+        From S3 it is downloaded once, and verified each time.
+
         Raises:
             ConfigError: There is no such version.
-            BundleError: A file of it is missing or changed.
+            BundleError: A file of it is missing or changed, or it is not signed as asked.
         """
         folder = self._version(problem, version)
         path = self._store.local(folder)
-        assert path is not None  # noqa: S101
-        load_bundle(path)
+        if path is None:
+            manifest = read_manifest(self._store, folder)
+            path = self._cache / manifest["sha256"][:16] / problem / version
+            if not _holds(path, manifest):
+                shutil.rmtree(path, ignore_errors=True)
+                download_bundle(self._store, folder, path)
+        load_bundle(path, self._keys.public)
         return path
 
     def publish(self, problem: str, bundle_folder: Path) -> str:
         """Copy a bundle, verified, as the next version, and return its name.
 
         Raises:
-            BundleError: The folder holds no whole bundle.
+            BundleError: The folder holds no whole bundle, or none that is signed as asked.
             StoreError: The registry cannot be written.
         """
-        files = bundle_files(load_bundle(bundle_folder))
+        files = self._signed(bundle_folder)
         number = max(map(_number, self.versions(problem)), default=0) + 1
         self._write_format()
         while not self._store.add_folder(f"{problem}/versions/v{number}", files):
@@ -151,11 +192,11 @@ class Registry:
 
         Raises:
             ConfigError: There is no such version.
-            BundleError: A file of it is missing or changed.
+            BundleError: A file of it is missing or changed, or it is not signed as asked.
             StoreError: The alias names another version than `expected`, or cannot be written.
         """
         alias = self._alias(problem, name)
-        manifest = self.manifest(problem, version)
+        manifest = self._verified(problem, version)
         facts = {
             "actor": actor,
             "why": why,
@@ -194,7 +235,8 @@ class Registry:
         self._version(problem, version)
         folder = f"{problem}/facts/{version}/{_checked(name, 'fact')}"
         number = len(self._store.keys(folder)) + 1
-        content = seal_document({"name": name, "value": value})
+        at = datetime.now(UTC).isoformat()
+        content = seal_document({"name": name, "value": value, "at": at, "token": uuid4().hex})
         while not self._store.create(f"{folder}/{number:08}.json", content):
             number += 1
 
@@ -226,6 +268,27 @@ class Registry:
             )
         return f"{problem}/versions/{version}"
 
+    def _verified(self, problem: str, version: str) -> dict[str, Any]:
+        """The manifest of a version, once every file was read from where it lies and verified."""
+        folder = self._version(problem, version)
+        with tempfile.TemporaryDirectory(prefix="bentoline-") as scratch:
+            path = self._store.local(folder)
+            if path is None:
+                path = Path(scratch) / version
+                download_bundle(self._store, folder, path)
+            return load_bundle(path, self._keys.public).manifest
+
+    def _signed(self, folder: Path) -> dict[str, bytes]:
+        files = bundle_files(load_bundle(folder))
+        if self._keys.signing:
+            manifest = files.pop(MANIFEST)
+            signature = sign(manifest, self._keys.signing)
+            files = {**files, SIGNATURE: signature, MANIFEST: manifest}
+        if self._keys.public:
+            where = folder / SIGNATURE
+            check_signature(files[MANIFEST], files.get(SIGNATURE), where, self._keys.public)
+        return files
+
     def _check_format(self) -> None:
         """Read the registry's format once; a newer one is refused."""
         if not self._is_known_format:
@@ -238,6 +301,13 @@ class Registry:
 
 def _number(version: str) -> int:
     return int(version.removeprefix("v"))
+
+
+def _holds(path: Path, manifest: dict[str, Any]) -> bool:
+    try:
+        return load_bundle(path).manifest == manifest
+    except BundleError:
+        return False
 
 
 def _nearest(version: str, known: list[str]) -> list[str]:
