@@ -113,13 +113,13 @@ def failed_gates(verdict: Mapping[str, Any] | None, alias: str) -> list[str]:
     """The sentences of the blocking gates that an alias asks for and that did not hold."""
     if verdict is None:
         return ["its manifest has no verdict"]
-    asked = LED_TO[: LED_TO.index(alias) + 1]
+    later = LED_TO[LED_TO.index(alias) + 1 :]
     return [
         result["sentence"]
         for result in verdict["results"]
         if result["severity"] == "block"
         and not result["passed"]
-        and result.get("alias", LED_TO[0]) in asked
+        and result.get("alias") not in later
     ]
 
 

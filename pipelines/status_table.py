@@ -13,11 +13,17 @@ SHOWN_MOVES = 10
 WIDTH = 100
 
 
-def show_problem(state: dict[str, Any]) -> None:
-    """A problem's versions, the metrics of those that have an alias, and the last moves."""
+def wide_console() -> Console:
+    """A console for tables: as wide as the terminal, and 100 columns into a file or pipe."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
+    return console
+
+
+def show_problem(state: dict[str, Any]) -> None:
+    """A problem's versions, the metrics of those that have an alias, and the last moves."""
+    console = wide_console()
     aliases = ", ".join(f"{name} {version}" for name, version in state["aliases"].items())
     heading = Text(state["problem"], "bold")
     heading.append(f"  {state['title']}  ", "not bold")
