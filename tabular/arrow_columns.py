@@ -97,6 +97,20 @@ def read_batch(
     return typed, sorted(unreadable + against_rules, key=lambda v: v.row)
 
 
+def read_column(
+    column: Column, values: pa.Array, missing: frozenset[str]
+) -> tuple[Array | Texts, dict[int, str]]:
+    """`contract.parse_column` for an Arrow array; texts (ids too) as `Texts`."""
+    raw = _raw(column, values)
+    distinct, broken = _parse(column, raw, missing)
+    by_row = {
+        row: rule
+        for breaks, rule in _unreadable(broken, len(distinct))
+        for row in np.flatnonzero(raw.spread(breaks)).tolist()
+    }
+    return _typed(column, raw, distinct), by_row
+
+
 def encode_batch(contract: Contract, features: Sequence[Feature], columns: BatchColumns) -> Matrix:
     """The model input float32 (n, k) of typed input columns, as `contract.encode` writes it."""
     arrays = {name: v for name, v in columns.items() if not isinstance(v, Texts)}
@@ -113,15 +127,15 @@ def encode_batch(contract: Contract, features: Sequence[Feature], columns: Batch
 
 def _raw(column: Column, values: pa.Array) -> _Raw:
     kind = values.type
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if is_number and column.type == "number":
+    # Whole numbers with gaps are read one by one: as floats they would be other texts, and large
+    # ones other numbers.
+    is_whole = pa.types.is_integer(kind) and values.null_count == 0
+    if column.type == "number" and (is_whole or pa.types.is_floating(kind)):
         return _Raw(_objects(values), None)
     if column.type == "date" and pa.types.is_date32(kind):
         return _Raw(_objects(values), None)
     if pa.types.is_dictionary(kind):
         return _coded(values.dictionary.to_pylist(), values.indices)
-    if pa.types.is_integer(kind) and values.null_count:
-        values = values.cast(pa.float64(), safe=False)  # as a frame would hold it
     try:
         coded = values.dictionary_encode()
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # such as lists
@@ -130,9 +144,9 @@ def _raw(column: Column, values: pa.Array) -> _Raw:
 
 
 def _coded(distinct: Sequence[object] | Array, indices: pa.Array) -> _Raw:
-    """Null is one more distinct value, the last: NaN among numbers, as numpy has it."""
-    is_numeric = isinstance(distinct, np.ndarray) and distinct.dtype.kind in "iuf"
-    null = np.nan if is_numeric else None
+    """Null is one more distinct value, the last: NaN among floats, as numpy has it."""
+    is_float = isinstance(distinct, np.ndarray) and distinct.dtype.kind == "f"
+    null = np.nan if is_float else None
     places = pc.fill_null(indices.cast(pa.int64()), len(distinct)).to_numpy(zero_copy_only=False)
     return _Raw(_object_array([*distinct, null]), places)
 

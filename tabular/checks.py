@@ -148,10 +148,14 @@ def refuse_unlearnable(rows: pd.DataFrame, problem: Problem) -> None:
 
 
 def to_values(column: pyarrow.ChunkedArray) -> np.ndarray:
-    """An Arrow column as numpy: numbers where all are there, objects (None = missing) elsewhere."""
+    """An Arrow column as numpy: numbers as such, objects elsewhere (None where missing).
+
+    Whole numbers with gaps are objects too, so that none is rounded and each keeps its text.
+    """
+    is_whole = pyarrow.types.is_integer(column.type) and column.null_count == 0
     return (
         column.to_pandas(types_mapper=None).to_numpy()
-        if (pyarrow.types.is_integer(column.type) or pyarrow.types.is_floating(column.type))
+        if is_whole or pyarrow.types.is_floating(column.type)
         else np.array(column.to_pylist(), dtype=object)
     )
 
