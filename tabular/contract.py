@@ -33,6 +33,8 @@ Matrix = npt.NDArray[np.float32]
 Columns = dict[str, Array]
 
 MISSING = ""
+# A text that begins so stands for a value that no text can hold, such as a list in a document.
+UNREADABLE = "\0"
 MINUTES_PER_DAY = 1440
 SECONDS_PER_DAY = 86_400
 MAX_SHOWN_VALUE = 60
@@ -344,6 +346,9 @@ def _parse_categories(
             continue
         text = known.get(value) if value is not True and value is not False else None  # True == 1
         if text is None:
+            if isinstance(value, str) and value.startswith(UNREADABLE):
+                typed[row], broken[row] = MISSING, "type category"
+                continue
             text = MISSING if is_missing(value, missing) else category_text(value)
             text = column.aliases.get(text, text)
             if text.casefold() in missing:
@@ -362,7 +367,7 @@ def _texts(values: Sequence[Any] | Array, missing: frozenset[str]) -> Array:
 
 def shown(value: Any) -> str:
     """A raw value as a message may show it, at most 60 characters long."""
-    text = str(value)
+    text = str(value).removeprefix(UNREADABLE)
     return text if len(text) <= MAX_SHOWN_VALUE else text[:MAX_SHOWN_VALUE] + "..."
 
 
