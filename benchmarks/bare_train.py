@@ -21,6 +21,7 @@ def main(name: str, data: Path | None) -> None:
     """Train one problem; nothing is published."""
     from tabular import exporting, fitting, judging
     from tabular.card import render_card
+    from tabular.challenge import Comparison
     from tabular.checks import check_rows, refuse_too_many, refuse_unlearnable
     from tabular.onnx_export import probe_export
     from tabular.problem import load_problem
@@ -63,7 +64,7 @@ def main(name: str, data: Path | None) -> None:
         resampling=resampling,
         bundle=bundle,
         evaluation=evaluation,
-        verdict=judging.judge(evaluation, problem),
+        verdict=judging.judge(evaluation, Comparison(metric=problem.search.metric), problem),
     )
     render_card(report)
 

@@ -11,6 +11,7 @@ from zenml.enums import ExecutionMode
 
 from steps.calibrate import calibrate
 from steps.check_contract import check_contract
+from steps.compare_champion import compare_champion
 from steps.decide import decide
 from steps.evaluate_bundle import evaluate_bundle
 from steps.export_bundle import export_bundle
@@ -71,7 +72,10 @@ def training(problem: Problem, data: str, root: str, home: str, registry: str) -
         leaderboard,
         problem.only("search", "candidates", "decision", "evaluation"),
     )
-    verdict = decide(evaluation, problem.only("gates", "evaluation"))
+    comparing = problem.only("split", "search", "evaluation", "promotion")
+    comparison = compare_champion(bundle, test, comparing, registry)
+    judged = problem.only("title", "gates", "evaluation", "promotion")
+    verdict, _ = decide(evaluation, comparison, judged)
     report, _ = write_report(
         snapshot,
         quarantine,

@@ -64,7 +64,7 @@ def render_card(report: Report) -> str:
         report: The run's report (see `--report`). Parts that are missing are left out of the page;
             a number that is missing or not finite is shown as a dash.
     """
-    return _template().render(
+    return template("card.html").render(
         report=report,
         task_words=TASKS.get(report.get("task", ""), report.get("task", "")),
         gates=_gates(report),
@@ -136,7 +136,8 @@ def metric_name(name: str) -> str:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A page of the templates folder, with the filters that all pages share."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -148,7 +149,7 @@ def _template() -> Template:
         "metric": metric_name,
         "mark": charts.mark,
     }
-    return environment.get_template("card.html")
+    return environment.get_template(name)
 
 
 def _is_number(value: object) -> bool:

@@ -6,10 +6,12 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tabular.bundle import Bundle
 from tabular.candidates import ResamplingRow
 from tabular.candidates import measure_resampling as resampling_rows
+from tabular.challenge import Comparison
 from tabular.checks import frame_columns
 from tabular.contract import Array, Columns, Frozen, encode
 from tabular.decision import Decision
@@ -22,6 +24,7 @@ from tabular.gates import decide as decide_gates
 from tabular.onnx_export import TOLERANCE, Parity, compare
 from tabular.predictor import Predictor
 from tabular.problem import Problem
+from tabular.snapshot import table_sha256
 
 LATENCY_CALLS = 300
 
@@ -34,9 +37,18 @@ class Latency(Frozen):
     pipeline_median: float
 
 
+class EvaluationSet(Frozen):
+    """Which rows decided: the hash of their content, and the snapshot that they are a part of."""
+
+    sha256: str
+    n_rows: int
+    snapshot: str
+
+
 class BundleEvaluation(Frozen):
     """What the test part and the clock say of the bundle."""
 
+    evaluation_set: EvaluationSet
     scores: Scores
     parity: Parity
     latency_ms: Latency
@@ -73,6 +85,11 @@ def evaluate_bundle(
     validation_columns = frame_columns(validation, problem.contract)
     inputs = {n: validation_columns[n] for n in problem.contract.inputs()}
     return BundleEvaluation(
+        evaluation_set=EvaluationSet(
+            sha256=table_sha256(pa.Table.from_pandas(test, preserve_index=False)),
+            n_rows=len(test),
+            snapshot=bundle.manifest["snapshot"],
+        ),
         scores=scores,
         parity=compare(
             expected,
@@ -142,11 +159,13 @@ def measure_resampling(
     )
 
 
-def judge(evaluation: BundleEvaluation, problem: Problem) -> Verdict:
-    """Hold metrics, parity and latency against the problem's gates."""
+def judge(evaluation: BundleEvaluation, comparison: Comparison, problem: Problem) -> Verdict:
+    """Hold metrics, parity, latency and the champion against the problem's gates."""
     facts = {
         "latency_ms": evaluation.latency_ms.median,
         "parity_share": evaluation.parity.parity_share,
         "label_disagreement_share": evaluation.parity.label_disagreement_share,
     }
-    return decide_gates(problem.gates, evaluation.scores.metrics, facts)
+    return decide_gates(
+        problem.gates, evaluation.scores.metrics, facts, problem.promotion, comparison
+    )

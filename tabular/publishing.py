@@ -7,25 +7,33 @@ from pathlib import Path
 from typing import Any
 
 from tabular.bundle import Bundle, seal
-from tabular.registry import open_registry
+from tabular.challenge import CHAMPION
+from tabular.gates import ALIASES, Verdict
+from tabular.registry import ANY, open_registry
 
 
 def publish(
-    bundle: Bundle, report: dict[str, Any], *, accepted: bool, registry: str
+    bundle: Bundle, report: dict[str, Any], verdict: Verdict, registry: str
 ) -> dict[str, str]:
-    """Seal the bundle with its report and publish it; an accepted one becomes production.
+    """Seal the bundle with its report, publish it, and let the verdict's aliases name it.
 
     Returns:
         version, and the path of its bundle.
+
+    Raises:
+        StoreError: The registry cannot be written, or somebody moved production since the champion
+            was compared: the version is published, and production stays.
     """
     name = report["problem"]
     versions = open_registry(registry)
     with tempfile.TemporaryDirectory(prefix="bentoline-") as folder:
         kept = {k: v for k, v in report.items() if k not in ("curves", "steps")}
-        sealed = seal(bundle, Path(folder) / "bundle", {"report": kept})
+        facts = {"evaluation_set": report["evaluation_set"], "report": kept}
+        sealed = seal(bundle, Path(folder) / "bundle", facts)
         version = versions.publish(name, sealed.path)
-    why = report["verdict"]["sentence"]
-    versions.set_alias(name, "candidate", version, actor="training run", why=why)
-    if accepted:
-        versions.set_alias(name, "production", version, actor="training run", why=why)
+    for alias in (alias for alias in ALIASES if verdict.carries[alias]):
+        expected = (verdict.comparison.champion or None) if alias == CHAMPION else ANY
+        versions.set_alias(
+            name, alias, version, actor="training run", why=verdict.sentence, expected=expected
+        )
     return {"version": version, "bundle": str(versions.fetch(name, version))}
