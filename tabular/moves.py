@@ -86,12 +86,12 @@ class Alias:
             if expected not in (ANY, pointer.to):
                 refused = f"it was {pointer.to}, not {expected} as expected"
                 self._write_record({**record, "refused": refused})
-                raise self._moved(pointer.to, expected)
+                raise self._lost(f"is {pointer.to}, not {expected} as expected")
             self._write_record(record)
             if self._swap(pointer, record) or self._happened(record):
                 return record
             if expected != ANY:
-                raise self._moved(self.pointer().to, expected)
+                raise self._lost(f"was moved to {self.pointer().to} at the same moment")
         raise StoreError(
             f"{self.store.location}/{self._key}: {MAX_RACES} moves in a row were overtaken by "
             "others; stop what moves the alias, and repeat."
@@ -158,11 +158,10 @@ class Alias:
             )
         return found[0]
 
-    def _moved(self, present: str | None, expected: str | None) -> StoreError:
+    def _lost(self, why: str) -> StoreError:
         return StoreError(
-            f"registry {self.store.location}: {self.problem}'s {self.name} is {present}, not "
-            f"{expected} as expected, so somebody moved it meanwhile; look at --status and repeat. "
-            "Nothing was changed."
+            f"registry {self.store.location}: {self.problem}'s {self.name} {why}, so somebody else "
+            "moved it; look at --status and repeat. Nothing was changed."
         )
 
     @property
