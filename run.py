@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -93,18 +94,22 @@ def main(arguments: list[str]) -> int:
         command = importlib.import_module(f"pipelines.commands.{ACTIONS[action][0]}")
         return int(command.run(options, place))
     except BentolineError as error:
-        return fail(str(error), options.report, error.exit_code)
+        return fail(str(error), options.report, error.exit_code, error.facts)
     except Exception as error:  # noqa: BLE001  # the edge: exit code 1 is kept for a refused model
         return fail(unexpected(error, place.home), options.report, WRONG)
     except KeyboardInterrupt:
         return fail("interrupted; nothing was left half done. Run it again.", None, WRONG)
 
 
-def fail(sentence: str, report: Path | None, code: int) -> int:
+def fail(
+    sentence: str, report: Path | None, code: int, facts: Mapping[str, object] | None = None
+) -> int:
     """Say the sentence; leave it in the report too, for programs."""
     print(f"bentoline: {sentence}", file=sys.stderr)
     if report is not None and report.parent.is_dir():
-        report.write_text(json.dumps({"error": sentence}, indent=2) + "\n", encoding="utf-8")
+        report.write_text(
+            json.dumps({"error": sentence, **(facts or {})}, indent=2) + "\n", encoding="utf-8"
+        )
     return code
 
 

@@ -19,10 +19,11 @@ sys.path.insert(0, str(ROOT))
 
 def main(name: str, data: Path | None) -> None:
     """Train one problem; nothing is published."""
-    from tabular import exporting, fitting, judging
+    from tabular import exporting, fitting, judging, leaks
     from tabular.card import render_card
     from tabular.challenge import Comparison
     from tabular.checks import check_rows, refuse_too_many, refuse_unlearnable
+    from tabular.leak_page import render_audit
     from tabular.onnx_export import probe_export
     from tabular.problem import load_problem
     from tabular.report import build_report
@@ -41,6 +42,9 @@ def main(name: str, data: Path | None) -> None:
     refuse_too_many(quarantine, refused, problem)
     refuse_unlearnable(rows, problem)
     parts = split_rows(rows, problem)
+    test_inputs = parts.test.drop(columns=problem.target.column)
+    audit = leaks.audit_leaks(parts.train, test_inputs, problem)
+    render_audit(audit)
     board = fitting.compare_candidates(parts.train, problem)
     fitted = fitting.fit_model(parts.train, parts.test, board.trials[0], problem)
     decision = fitting.calibrate(fitted.graph, fitted.contract, parts.validation, problem)
@@ -65,6 +69,7 @@ def main(name: str, data: Path | None) -> None:
         bundle=bundle,
         evaluation=evaluation,
         verdict=judging.judge(evaluation, Comparison(metric=problem.search.metric), problem),
+        leaks=audit,
     )
     render_card(report)
 

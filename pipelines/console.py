@@ -35,6 +35,9 @@ def show_outcome(outcome: dict[str, Any]) -> None:
     for gate in outcome["verdict"]["results"]:
         mark, style = ("✓", "green") if gate["passed"] else ("✗", "red")
         console.print(Text(f" {mark} {gate['sentence']}", style=style))
+    for finding in outcome["leaks"]["findings"]:
+        if finding["severity"] == "warn":
+            console.print(Text(f" ! leak audit: {finding['sentence']}", style="yellow"))
     accepted = outcome["verdict"]["accepted"]
     console.print(
         Text(

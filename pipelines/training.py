@@ -9,6 +9,7 @@ from zenml import pipeline
 from zenml.config.cache_policy import CachePolicy
 from zenml.enums import ExecutionMode
 
+from steps.audit_leaks import audit_leaks
 from steps.calibrate import calibrate
 from steps.check_contract import check_contract
 from steps.compare_champion import compare_champion
@@ -20,6 +21,7 @@ from steps.fit_model import fit_model
 from steps.load_rows import load_rows
 from steps.measure_resampling import measure_resampling
 from steps.publish import publish
+from steps.refuse_leaks import refuse_leaks
 from steps.split_rows import split_rows
 from steps.write_report import write_report
 from tabular.problem import Problem
@@ -58,7 +60,10 @@ def training(problem: Problem, data: str, root: str, home: str, registry: str) -
         snapshot, problem.only("max_refused_share", "search"), home
     )
     train, validation, test = split_rows(rows, problem.only("split"))
-    leaderboard = fit_candidates(train, problem.only("split", "search", "candidates"))
+    leaks, _ = audit_leaks(train, test, problem.only("title", "split", "leaks"))
+    refuse_leaks(leaks, home)
+    searching = problem.only("split", "search", "candidates")
+    leaderboard = fit_candidates(train, searching, after="refuse_leaks")
     fitting = problem.only("search", "candidates")
     graph, contract, answers = fit_model(train, test, leaderboard, fitting)
     decision = calibrate(graph, contract, validation, problem.only("decision"))
@@ -87,6 +92,7 @@ def training(problem: Problem, data: str, root: str, home: str, registry: str) -
         bundle,
         evaluation,
         verdict,
+        leaks,
         problem,
     )
     publish(bundle, verdict, report, problem.only("title", "promotion", "serving"), registry)

@@ -12,6 +12,7 @@ from tabular.checks import Quarantine
 from tabular.fitting import Leaderboard
 from tabular.gates import Verdict
 from tabular.judging import BundleEvaluation, ResamplingReport
+from tabular.leaks import LeakAudit
 from tabular.problem import Problem
 from tabular.report import build_report
 from tabular.snapshot import Snapshot
@@ -29,6 +30,7 @@ def write_report(
     bundle: Bundle,
     evaluation: BundleEvaluation,
     verdict: Verdict,
+    leaks: LeakAudit,
     problem: Problem,
 ) -> tuple[Annotated[dict[str, Any], "report"], Annotated[HTMLString, "model_card"]]:
     """The outcome as a program reads it, and the same as a person does."""
@@ -46,5 +48,6 @@ def write_report(
         bundle=bundle,
         evaluation=evaluation,
         verdict=verdict,
+        leaks=leaks,
     )
     return report, HTMLString(render_card(report))

@@ -14,7 +14,8 @@ BentolineError           exit code 2
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class BentolineError(Exception):
     """An error with a sentence for the user: where, what came, what is allowed, the fix."""
 
     exit_code = 2
+    facts: Mapping[str, object] = MappingProxyType({})  # goes into the report, beside the sentence
 
 
 class ConfigError(BentolineError):
@@ -49,6 +51,10 @@ class LeakError(BentolineError):
     """The table tells the answer: the leak audit refuses it as a gate refuses a model."""
 
     exit_code = 1
+
+    def __init__(self, sentence: str, leaks: Mapping[str, object]) -> None:
+        super().__init__(sentence)
+        self.facts = {"leaks": leaks, "verdict": {"accepted": False, "sentence": sentence}}
 
 
 class ExportError(BentolineError):

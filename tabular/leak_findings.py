@@ -22,6 +22,20 @@ Rule = Literal[
 ]
 
 
+# In the order of the page.
+RULE_WORDS: dict[Rule, str] = {
+    "known_after_outcome": "Known only after the outcome",
+    "equals_target": "Equals the target",
+    "determines_target": "Determines the target",
+    "single_column": "One column answers alone",
+    "sums_to_target": "Sums to the target",
+    "id_like": "Like an identifier",
+    "missing_follows_target": "Gaps follow the target",
+    "duplicates_across_split": "Copies across the split",
+    "time_order": "Time order",
+}
+
+
 class Finding(Frozen):
     """One leak, or for severity `note` one that the YAML has dealt with already."""
 

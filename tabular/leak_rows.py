@@ -61,18 +61,18 @@ def _round(values: Array) -> Array:
 
 def duplicates_across_split(copies: Copies, n_test: int, problem: Problem) -> list[Finding]:
     """Identical rows on both sides; a note where a group split keeps them on one."""
-    copied = f"{copies.copied_share:.0%} of the rows are copies of another (all inputs are equal)"
+    copied = f"{copies.copied_share:.1%} of the rows are copies of another (all inputs are equal)"
     values = (copies.across_share, MAX_COPIED_SHARE)
     fix = "write split.kind: group, so that identical rows stay on one side"
     if copies.across_share >= MAX_COPIED_SHARE and copies.n_across >= MIN_COPIED_ROWS:
         sentence = (
             f"{copied}, and {copies.n_across:,} of {n_test:,} test rows "
-            f"({copies.across_share:.0%}) stand in the training rows too: {fix}."
+            f"({copies.across_share:.1%}) stand in the training rows too: {fix}."
         )
         return [found(problem, "duplicates_across_split", (), values, sentence)]
     if copies.near_share >= MAX_COPIED_SHARE and copies.near_share * n_test >= MIN_COPIED_ROWS:
         sentence = (
-            f"{copies.near_share:.0%} of {n_test:,} test rows stand in the training rows too, but "
+            f"{copies.near_share:.1%} of {n_test:,} test rows stand in the training rows too, but "
             f"for the {NEAR_DIGITS + 1}th figure of their numbers: take the copies out of the "
             "table, or name what they share in split.group_columns."
         )

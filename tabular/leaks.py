@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from tabular import leak_rules as rules
 from tabular.contract import Frozen
 from tabular.errors import LeakError
-from tabular.leak_findings import Finding
+from tabular.leak_findings import RULE_WORDS, Finding, Rule
 from tabular.leak_measures import (
     Inspected,
     TargetValues,
@@ -28,6 +29,7 @@ from tabular.leak_rows import Copies, count_copies, duplicates_across_split, hid
 from tabular.leak_splits import METRIC, SplitScore, split_scores
 from tabular.leak_sums import find_sum
 from tabular.problem import Problem
+from tabular.settings import LeakAction
 
 SAMPLE_ROWS = 20_000  # for fits of one column and of sums; all that counts rows reads every row
 SEVERITIES = ("block", "warn", "note")
@@ -53,10 +55,15 @@ class LeakAudit(Frozen):
     columns: tuple[ColumnScore, ...]
     copies: Copies
     splits: tuple[SplitScore, ...]
+    actions: dict[Rule, LeakAction]
     max_single_score: float
     n_train: int
     n_test: int
     seconds: float
+
+    def facts(self) -> dict[str, Any]:
+        """What the run's report holds, as JSON values."""
+        return self.model_dump(mode="json", exclude={"problem", "title"})
 
     def of(self, severity: str) -> tuple[Finding, ...]:
         """The findings of one severity."""
@@ -98,6 +105,7 @@ def audit_leaks(train: pd.DataFrame, test_inputs: pd.DataFrame, problem: Problem
         ),
         copies=copies,
         splits=splits,
+        actions={rule: getattr(problem.leaks, rule) for rule in RULE_WORDS},
         max_single_score=problem.leaks.max_single_score,
         n_train=len(train),
         n_test=len(test_inputs),
@@ -136,12 +144,12 @@ def _column_findings(
         findings += rules.determines_target(left(), target, problem)
     if leaks.single_column != "off":
         findings += rules.single_column({c.name: scores[c.name] for c in left()}, problem)
-    if leaks.determines_target != "off":
-        findings += rules.determined_jointly(left(), target, problem)
     if leaks.sums_to_target != "off":
         places = sampled(len(target.y), SAMPLE_ROWS, problem.seed)
         total = find_sum([column.take(places) for column in left()], target.take(places))
         findings += rules.sums_to_target(total, problem)
+    if leaks.determines_target != "off":
+        findings += rules.determined_jointly(left(), target, problem)
     if leaks.id_like != "off":
         findings += rules.id_like(left(), problem)
     if leaks.missing_follows_target != "off":
@@ -163,5 +171,6 @@ def refuse_leaks(audit: LeakAudit, page: str) -> None:
         more = f" {len(blocking) - 3} more are on the page." if len(blocking) > 3 else ""
         raise LeakError(
             f"{audit.problem}: refused by the leak audit, {len(blocking)} "
-            f"finding{'s' * (len(blocking) > 1)}: {shown}{more} See {page}."
+            f"finding{'s' * (len(blocking) > 1)}: {shown}{more} See {page}.",
+            audit.facts(),
         )

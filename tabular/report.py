@@ -13,6 +13,7 @@ from tabular.checks import Quarantine
 from tabular.fitting import Leaderboard
 from tabular.gates import Verdict
 from tabular.judging import BundleEvaluation, ResamplingReport
+from tabular.leaks import LeakAudit
 from tabular.problem import Problem
 from tabular.snapshot import Snapshot
 
@@ -28,6 +29,7 @@ def build_report(
     bundle: Bundle,
     evaluation: BundleEvaluation,
     verdict: Verdict,
+    leaks: LeakAudit,
 ) -> dict[str, Any]:
     """The whole outcome as JSON values; a gate's value that is not a number is null."""
     measured = evaluation.model_dump(mode="json")
@@ -54,6 +56,7 @@ def build_report(
             "resampling": [row.model_dump(mode="json") for row in resampling.rows],
             "decision": bundle.decision.model_dump(mode="json", exclude={"knots_x", "knots_y"}),
             "verdict": verdict.model_dump(mode="json"),
+            "leaks": leaks.facts(),
             "model_sha256": bundle.manifest["files"]["model.onnx"],
             "git_commit": git_commit(),
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
