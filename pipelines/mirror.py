@@ -14,7 +14,7 @@ from typing import Literal
 
 from pipelines.console import show_note
 from pipelines.place import Place
-from pipelines.store import has_store, open_client, reap_dead_runs, zenml_store
+from pipelines.store import has_store, open_client, reap_dead_runs, store_folder, zenml_store
 from pipelines.store_view import shown_stages
 from tabular.errors import BentolineError
 from tabular.registry import Registry
@@ -86,7 +86,7 @@ def _differences(
     place: Place, registry: Registry, problems: Sequence[str]
 ) -> tuple[str, ...] | None:
     """What ZenML shows otherwise, looked up without it; None where only ZenML can tell."""
-    shown = shown_stages(place.home)
+    shown = shown_stages(store_folder(place.home))
     if shown is None:
         return None
     return tuple(

@@ -24,7 +24,7 @@ def promote(
     version: str,
     alias: str,
     *,
-    home: Path,
+    store: Path,
     why: str,
     override: str = "",
 ) -> dict[str, Any] | None:
@@ -35,7 +35,7 @@ def promote(
         problem: Its problem.
         version: Its name; every file of it is verified.
         alias: staging or production.
-        home: Whose ZenML store is asked for the version's run.
+        store: The folder of the ZenML store that is asked for the version's run.
         why: For the audit record.
         override: Why it is moved although a gate or its run stands against it.
 
@@ -51,7 +51,7 @@ def promote(
     manifest = registry.manifest(problem, version)
     if present == version:
         return None
-    against = obstacles(manifest, alias, home)
+    against = obstacles(manifest, alias, store)
     if against and not override:
         raise RefusedError(
             f"registry {registry.location}: {problem} {version} may not be {alias}: "
@@ -64,7 +64,7 @@ def promote(
 
 
 def roll_back(
-    registry: Registry, problem: str, *, to: str, home: Path, why: str
+    registry: Registry, problem: str, *, to: str, store: Path, why: str
 ) -> dict[str, Any] | None:
     """Move production back to `to`, or to the version that held it before, and return the record.
 
@@ -89,13 +89,13 @@ def roll_back(
             "there is nothing to roll back to; name a version by --to, or promote one."
         )
     if target not in past_versions(registry, problem, PRODUCTION):
-        return promote(registry, problem, target, PRODUCTION, home=home, why=why)
+        return promote(registry, problem, target, PRODUCTION, store=store, why=why)
     if target == present:
         return None
     return registry.set_alias(problem, PRODUCTION, target, actor=actor(), why=why, expected=present)
 
 
-def obstacles(manifest: Mapping[str, Any], alias: str, home: Path) -> list[str]:
+def obstacles(manifest: Mapping[str, Any], alias: str, store: Path) -> list[str]:
     """What stands against an alias, in words: gates that failed, and a run that did not end well.
 
     The gates of an alias are its own and those of the aliases below it.
@@ -103,7 +103,7 @@ def obstacles(manifest: Mapping[str, Any], alias: str, home: Path) -> list[str]:
     report = manifest.get("report", {})
     found = failed_gates(report.get("verdict"), alias)
     if run := report.get("run"):
-        status = run_status(home, run)
+        status = run_status(store, run)
         if status not in (None, *COMPLETED):
             found.append(f"its ZenML run {run} is {status}, not completed")
     return found

@@ -16,7 +16,6 @@ from uuid import UUID
 
 import yaml
 
-from pipelines.store import store_folder
 from tabular.stages import Shown
 
 _SHOWN = """
@@ -29,10 +28,10 @@ where model.project_id = ?
 """
 
 
-def shown_stages(home: Path) -> dict[str, dict[str, Shown]] | None:
+def shown_stages(store: Path) -> dict[str, dict[str, Shown]] | None:
     """What ZenML shows, by problem and version; None where only ZenML itself can tell."""
-    project = _config(home).get("active_project_id")
-    rows = _query(home, _SHOWN, UUID(str(project)).hex) if project else None
+    project = _config(store).get("active_project_id")
+    rows = _query(store, _SHOWN, UUID(str(project)).hex) if project else None
     if rows is None:
         return None
     shown: dict[str, dict[str, Shown]] = {}
@@ -41,28 +40,28 @@ def shown_stages(home: Path) -> dict[str, dict[str, Shown]] | None:
     return shown
 
 
-def run_status(home: Path, run: str) -> str | None:
+def run_status(store: Path, run: str) -> str | None:
     """The status of a run such as `completed`; None where this store does not tell."""
-    rows = _query(home, "select status from pipeline_run where id = ?", UUID(run).hex)
+    rows = _query(store, "select status from pipeline_run where id = ?", UUID(run).hex)
     return str(rows[0][0]) if rows else None
 
 
-def _query(home: Path, statement: str, *values: str) -> list[tuple[Any, ...]] | None:
+def _query(store: Path, statement: str, *values: str) -> list[tuple[Any, ...]] | None:
     """Rows of ZenML's SQLite file; None where there is none, or it cannot be read just now."""
-    url = os.environ.get("ZENML_STORE_URL") or str(_config(home).get("store", {}).get("url", ""))
+    url = os.environ.get("ZENML_STORE_URL") or str(_config(store).get("store", {}).get("url", ""))
     scheme, _, path = url.partition(":///")
     if scheme != "sqlite" or not Path(path).exists():
         return None
     try:
-        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=1)) as store:
-            return store.execute(statement, values).fetchall()
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=1)) as file:
+            return file.execute(statement, values).fetchall()
     except sqlite3.Error:
         return None
 
 
-def _config(home: Path) -> dict[str, Any]:
+def _config(store: Path) -> dict[str, Any]:
     try:
-        text = (store_folder(home) / "config.yaml").read_text(encoding="utf-8")
+        text = (store / "config.yaml").read_text(encoding="utf-8")
     except OSError:
         return {}
     return yaml.safe_load(text) or {}

@@ -107,7 +107,8 @@ def _model(chosen: Mapping[str, Any] | None) -> dict[str, Any]:
     """The chosen candidate and its parameters, flat."""
     if not chosen:
         return {}
-    return {"candidate": chosen.get("candidate"), **chosen.get("params", {})}
+    named = {name: chosen.get(name) for name in ("candidate", "resample")}
+    return {**named, **chosen.get("params", {})}
 
 
 def _decision(decision: Decision) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pipelines.mirror import mirror_promotion
 from pipelines.outcome import check_report, write_report
 from pipelines.place import Place
 from pipelines.promotion import PRODUCTION, check_alias, promote, published_problem, roll_back
+from pipelines.store import store_folder
 from tabular.errors import ConfigError
 from tabular.registry import Registry, open_registry
 
@@ -58,7 +59,7 @@ def _promote(
         problem,
         version,
         options.to,
-        home=place.home,
+        store=store_folder(place.home),
         why=options.why,
         override=(options.override or "").strip(),
     )
@@ -71,5 +72,5 @@ def _roll_back(
     problem = published_problem(registry, options.problem)
     to = registry.resolve(problem, options.to) if options.to else ""
     why = options.why or "rolled back by hand"
-    record = roll_back(registry, problem, to=to, home=place.home, why=why)
+    record = roll_back(registry, problem, to=to, store=store_folder(place.home), why=why)
     return problem, PRODUCTION, record
