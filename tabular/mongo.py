@@ -116,7 +116,7 @@ def connect(uri: str, source: Source) -> Iterator[Documents]:
             client.admin.command("ping")
             yield client[source.database].get_collection(source.collection, CODEC)
     except PyMongoError as error:
-        raise explain(error, where, source) from error
+        raise explain(error, uri, source) from error
 
 
 def fields_of(source: Source, columns: Mapping[str, Column]) -> list[Field]:

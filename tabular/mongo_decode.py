@@ -35,6 +35,7 @@ CODEC: CodecOptions[Any] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
 )
 SAMPLE_DOCUMENTS = 200
+KINDS = (bool, float, dt.datetime, Decimal128, ObjectId)
 # The byte before a field's name that tells its type.
 DOUBLE, BOOLEAN, NULL = b"\x01", b"\x08", b"\x0a"
 
@@ -57,7 +58,7 @@ class Decoder:
 
     def __init__(self, fields: Sequence[Field]) -> None:
         self._fields = fields
-        self._types: dict[str, pa.DataType] = {}
+        self._kinds: dict[str, type] = {}
         self._texts: set[str] = set()
         self.absent = {field.name for field in fields}
 
@@ -68,7 +69,7 @@ class Decoder:
 
     def decode(self, reply: bytes) -> pa.RecordBatch:
         """Read a reply: whole BSON documents, end to end; one row for each, order kept."""
-        if not self._types:
+        if not self._kinds:
             self._learn(bson.decode_all(_head(reply, SAMPLE_DOCUMENTS), CODEC))
         try:
             arrays = self._by_type(reply)
@@ -97,19 +98,18 @@ class Decoder:
 
     def _learn(self, documents: Iterable[Mapping[str, Any]]) -> None:
         keys = {key: field.column for field in self._fields for key in field.keys}
-        seen: dict[str, Counter[pa.DataType]] = {key: Counter() for key in keys}
+        seen: dict[str, Counter[type]] = {key: Counter() for key in keys}
         for document in documents:
             for key in keys:
                 value = document.get(key)
                 if value is not None:
-                    seen[key][_arrow_type(value)] += 1
+                    seen[key][_kind(value)] += 1
         for key, column in keys.items():
-            first = pa.float64() if column.type == "number" else pa.string()
-            default = self._types.get(key, first)
-            self._types[key] = max(seen[key], key=lambda t: seen[key][t], default=default)
+            default = self._kinds.get(key, float if column.type == "number" else str)
+            self._kinds[key] = max(seen[key], key=seen[key].__getitem__, default=default)
 
     def _by_type(self, reply: bytes) -> list[pa.Array]:
-        context = PyMongoArrowContext(Schema(self._types))
+        context = PyMongoArrowContext(Schema(self._kinds))
         context.process_bson_stream(reply)
         table = context.finish()
         arrays = []
@@ -190,17 +190,11 @@ def _first(document: Mapping[str, Any], keys: Sequence[str]) -> Any:
     return next((v for key in keys if (v := document.get(key)) is not None), None)
 
 
-def _arrow_type(value: Any) -> pa.DataType:
-    """How pymongoarrow is to read a field of such values; texts, where it cannot."""
-    if isinstance(value, bool):
-        return pa.bool_()
-    if isinstance(value, (int, float)):
-        return pa.float64()
-    if isinstance(value, dt.datetime):
-        return pa.timestamp("ms")
-    if isinstance(value, Decimal128):
-        return Decimal128Type()
-    return ObjectIdType() if isinstance(value, ObjectId) else pa.string()
+def _kind(value: Any) -> type:
+    """What pymongoarrow is told that a field holds; text, where it knows no better."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float
+    return next((kind for kind in KINDS if isinstance(value, kind)), str)
 
 
 def _refuse_ambiguous(numbers: pa.Array, key: str, reply: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pymongo import errors
@@ -10,6 +11,7 @@ from pymongo.uri_parser import parse_uri
 from tabular.errors import BentolineError, ConfigError, StoreError
 from tabular.settings import Source
 
+TLS_OPTION = re.compile(r"[?&](tls|ssl)=true", re.IGNORECASE)
 EXAMPLE = "mongodb://user:password@host:27017"
 
 UNAUTHORIZED, LOGIN_FAILED, BAD_VALUE, FAILED_TO_PARSE, TYPE_MISMATCH = 13, 18, 2, 9, 14
@@ -34,6 +36,8 @@ def server_name(uri: str) -> str:
         return uri.removeprefix("mongodb+srv://").rpartition("@")[2].partition("/")[0]
     try:
         nodes = parse_uri(uri, validate=True, warn=False)["nodelist"]
+    except OSError as error:
+        reason = f"a file that it names cannot be read ({error.strerror}: {error.filename})"
     except (errors.InvalidURI, errors.ConfigurationError, ValueError) as error:
         if "escaped" in str(error):
             reason = "write special characters of user and password as %XX (urllib quote_plus)"
@@ -53,21 +57,16 @@ def is_passing(error: errors.PyMongoError) -> bool:
     return isinstance(error, (errors.ConnectionFailure, errors.CursorNotFound))
 
 
-def explain(error: errors.PyMongoError, where: str, source: Source) -> BentolineError:
-    """The sentence for an error of the driver.
-
-    Args:
-        error: What the driver raised.
-        where: The server's name, of `server_name`.
-        source: What was asked for.
-    """
+def explain(error: errors.PyMongoError, uri: str, source: Source) -> BentolineError:
+    """The sentence for what the driver raised while `source` was asked of the server at `uri`."""
+    where = server_name(uri)
     place = f"{source.database}.{source.collection}"
     if isinstance(error, errors.OperationFailure):
         return _refusal(error, where, place)
     if isinstance(error, errors.ConfigurationError):
         return ConfigError(f"MONGODB_URI: {where} cannot be used ({_first_words(error)}).")
     if isinstance(error, errors.ConnectionFailure):
-        return _silence(error, where)
+        return _silence(error, where, has_tls=TLS_OPTION.search(uri) is not None)
     return StoreError(f"{where}: {place} cannot be reached ({_first_words(error)}).")
 
 
@@ -77,6 +76,11 @@ def _refusal(error: errors.OperationFailure, where: str, place: str) -> Bentolin
         return ConfigError(
             f"{where}: the server refuses this user and password; correct them in MONGODB_URI "
             "(a user kept in another database needs ?authSource=NAME)."
+        )
+    if "requires authentication" in said:
+        return ConfigError(
+            f"{where}: the server asks for a user and a password; write them into MONGODB_URI, "
+            f"{EXAMPLE}."
         )
     if error.code == UNAUTHORIZED:
         return ConfigError(
@@ -91,17 +95,16 @@ def _refusal(error: errors.OperationFailure, where: str, place: str) -> Bentolin
     return StoreError(f"{where}: the server failed on {place} ({said}); run the command again.")
 
 
-def _silence(error: errors.ConnectionFailure, where: str) -> BentolineError:
-    said = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in said or "certificate verify failed" in said:
+def _silence(error: errors.ConnectionFailure, where: str, *, has_tls: bool) -> BentolineError:
+    if "certificate verify failed" in str(error):
         return ConfigError(
             f"{where}: the server's TLS certificate is not trusted; name the CA that signed it, "
             "MONGODB_URI=...&tlsCAFile=FILE."
         )
-    if "SSL" in said:
-        return ConfigError(
-            f"{where}: MONGODB_URI asks for TLS, and the server does not offer it; take tls=true "
-            "out of the address, or turn TLS on at the server."
+    if has_tls:
+        return StoreError(
+            f"{where}: no MongoDB server answers over TLS, which MONGODB_URI asks for; check that "
+            "the server runs and offers TLS, or take tls=true out of the address."
         )
     return StoreError(
         f"{where}: no MongoDB server answers; check MONGODB_URI, that the server runs, and, where "
