@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tabular.contract import Array
-from tabular.errors import listed
+from tabular.errors import MAX_NAMES, listed
 from tabular.leak_findings import Finding, found, take_out
 from tabular.leak_measures import (
     Inspected,
@@ -140,21 +140,20 @@ def determined_jointly(
     return findings
 
 
-def sums_to_target(total: WeightedSum | None, problem: Problem) -> list[Finding]:
+def sums_to_target(total: WeightedSum, problem: Problem) -> Finding:
     """The columns of which the target is a weighted sum or a product."""
-    if total is None:
-        return []
-    sign = " × ".join if total.is_product else " + ".join
     parts = [
         f"{name}^{weight:.3g}" if total.is_product else f"{weight:.3g}·{name}"
         for name, weight in zip(total.columns, total.weights, strict=True)
     ]
-    more = f" and {len(parts) - 5} more" if len(parts) > 5 else ""
+    formula = (" × " if total.is_product else " + ").join(parts[:MAX_NAMES])
+    factor = " factor" if total.is_product else ""
+    more = f" and {len(parts) - MAX_NAMES} more" if len(parts) > MAX_NAMES else ""
     sentence = (
-        f"the target is {sign(parts[:5])}{more} (R2 {total.r2:.5f} on rows not fitted on): "
-        f"{take_out(total.columns, problem)}."
+        f"the target is {formula}{more}, but for a constant{factor} (R2 "
+        f"{total.r2:.5f} on rows not fitted on): {take_out(total.columns, problem)}."
     )
-    return [found(problem, "sums_to_target", total.columns, (total.r2, SUM_R2), sentence)]
+    return found(problem, "sums_to_target", total.columns, (total.r2, SUM_R2), sentence)
 
 
 def single_column(scores: Mapping[str, float], problem: Problem) -> list[Finding]:

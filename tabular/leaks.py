@@ -32,6 +32,7 @@ from tabular.problem import Problem
 from tabular.settings import LeakAction
 
 SAMPLE_ROWS = 20_000  # for fits of one column and of sums; all that counts rows reads every row
+MAX_SUMS = 5
 SEVERITIES = ("block", "warn", "note")
 
 
@@ -145,9 +146,7 @@ def _column_findings(
     if leaks.single_column != "off":
         findings += rules.single_column({c.name: scores[c.name] for c in left()}, problem)
     if leaks.sums_to_target != "off":
-        places = sampled(len(target.y), SAMPLE_ROWS, problem.seed)
-        total = find_sum([column.take(places) for column in left()], target.take(places))
-        findings += rules.sums_to_target(total, problem)
+        findings += _sums(left(), target, problem)
     if leaks.determines_target != "off":
         findings += rules.determined_jointly(left(), target, problem)
     if leaks.id_like != "off":
@@ -156,6 +155,17 @@ def _column_findings(
         named = {name for finding in findings for name in finding.columns} | {*leaks.expected}
         masks = {k: v for k, v in missing_masks(train, problem).items() if k not in named}
         findings += rules.missing_follows_target(masks, target, problem)
+    return findings
+
+
+def _sums(columns: Sequence[Inspected], target: TargetValues, problem: Problem) -> list[Finding]:
+    """One sum after the other, each of columns that none before it needs."""
+    places = sampled(len(target.y), SAMPLE_ROWS, problem.seed)
+    some, answer = [column.take(places) for column in columns], target.take(places)
+    findings: list[Finding] = []
+    while len(findings) < MAX_SUMS and (total := find_sum(some, answer)):
+        findings.append(rules.sums_to_target(total, problem))
+        some = [column for column in some if column.name not in total.columns]
     return findings
 
 
