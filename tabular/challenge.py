@@ -149,8 +149,10 @@ class Pair:
     challenger: Weigh
 
     def scores(self, weights: Floats, metric: str) -> tuple[float, float]:
-        """Champion's and challenger's metric under the weights of all rows."""
+        """Champion's and challenger's metric under the weights of all rows; NaN if undefined."""
         own = weights[self.rows]
+        if not own.any():  # a resample may miss a small slice altogether
+            return math.nan, math.nan
         return self.champion(own)[metric], self.challenger(own)[metric]
 
 

@@ -36,7 +36,8 @@ def weigher(
         return _binary(decision, calibrated, y)
     if decision.task == "multiclass":
         return _multiclass(decision, calibrated, y)
-    return _regression(decision, calibrated[:, 0], y, config.extreme_error)
+    has_p95 = only in ("", "p95_error")
+    return _regression(decision, calibrated[:, 0], y, config.extreme_error, has_p95=has_p95)
 
 
 def _ratio(top: float, bottom: float) -> float:
@@ -126,7 +127,12 @@ def _multiclass(decision: Decision, calibrated: Floats, y: Array) -> Weigh:
 
 
 def _regression(
-    decision: Decision, predicted: Floats, y: Array, extreme_error: float | None
+    decision: Decision,
+    predicted: Floats,
+    y: Array,
+    extreme_error: float | None,
+    *,
+    has_p95: bool,
 ) -> Weigh:
     errors, centred = np.abs(y - predicted), y - y.mean()
     order = np.argsort(errors, kind="stable")
@@ -146,13 +152,14 @@ def _regression(
     def weigh(weights: Floats) -> dict[str, float]:
         n = weights.sum()
         absolute, squares, first, second, covered, extreme = _sums(per_row, weights) / n
-        at_95 = np.searchsorted(np.cumsum(weights[order]), 0.95 * n * (1 - TINY))
         metrics = {
             "mae": absolute,
             "rmse": math.sqrt(squares),
             "r2": 1 - squares / (second - first**2) if second - first**2 > TINY else math.nan,
-            "p95_error": errors_in_order[at_95],
         }
+        if has_p95:
+            at_95 = np.searchsorted(np.cumsum(weights[order]), 0.95 * n * (1 - TINY))
+            metrics["p95_error"] = errors_in_order[at_95]
         if half_width is not None:
             metrics |= {"coverage": covered, "interval_width": 2 * half_width}
         if extreme_error is not None:
