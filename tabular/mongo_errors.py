@@ -29,7 +29,7 @@ def server_name(uri: str) -> str:
     Raises:
         ConfigError: It is no MongoDB address. The address itself is not shown.
     """
-    reason = "it must read " + EXAMPLE
+    reason = f"it must read {EXAMPLE}"
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise ConfigError(f"MONGODB_URI: not a MongoDB address; {reason}.")
     if uri.startswith("mongodb+srv://"):
@@ -39,12 +39,9 @@ def server_name(uri: str) -> str:
     except OSError as error:
         reason = f"a file that it names cannot be read ({error.strerror}: {error.filename})"
     except (errors.InvalidURI, errors.ConfigurationError, ValueError) as error:
+        reason = f"host, port or an option is wrong; {reason}"
         if "escaped" in str(error):
             reason = "write special characters of user and password as %XX (urllib quote_plus)"
-        elif isinstance(error, errors.ConfigurationError) and not isinstance(
-            error, errors.InvalidURI
-        ):
-            reason = "an option after the '?' is wrong"
     else:
         return ",".join(f"{host}:{port}" for host, port in nodes)
     raise ConfigError(f"MONGODB_URI: not a MongoDB address; {reason}.")  # the cause may show it
