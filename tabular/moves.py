@@ -114,7 +114,7 @@ class Alias:
             record if record["token"] in happened else _refused(record, pointer)
             for record in by_token.values()
         ]
-        return sorted(attempts, key=lambda record: (record["seq"], bool(record["refused"])))
+        return sorted(attempts, key=lambda record: (record["seq"], record["at"]))
 
     def _chain(self, pointer: Pointer, by_token: dict[str, dict[str, Any]]) -> set[str]:
         """Tokens of the moves that happened, followed back from the pointer.

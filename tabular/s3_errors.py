@@ -77,7 +77,8 @@ def _what(error: BotoCoreError | ClientError) -> str:
             f"the store {kind} ({type(error).__name__}); check the network and AWS_ENDPOINT_URL, "
             "and repeat"
         )
-    return f"boto3 refuses ({error}); check the address, AWS_ENDPOINT_URL and AWS_DEFAULT_REGION"
+    reason = " ".join(str(error).split())[:200]
+    return f"boto3 refuses ({reason}); check the address, AWS_ENDPOINT_URL and AWS_DEFAULT_REGION"
 
 
 def _refusal(error: ClientError) -> str:

@@ -7,6 +7,7 @@ this module where a registry lies in S3 only: boto3 costs half a second.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,9 @@ CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 2, 4
 # An attempt that starts at the last moment ends READ_TIMEOUT_S later: 9 s in all.
 ATTEMPTS_FOR_S = 5
 PAUSES_S = (0.05, 0.2, 0.5, 1.0)
+PAGE_KEYS = 1000
 _CONNECTIONS = 16
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 
 Answer = TypeVar("Answer")
 
@@ -42,8 +45,10 @@ class S3Store:
 
     def __init__(self, location: str) -> None:
         bucket, _, prefix = location.removeprefix("s3://").partition("/")
-        if not bucket:
-            raise ConfigError(f"registry '{location}': name a bucket, as in s3://bucket/prefix.")
+        if not _BUCKET.fullmatch(bucket):
+            raise ConfigError(
+                f"registry '{location}': '{bucket}' is no bucket's name; write s3://bucket/prefix."
+            )
         self.location = location.rstrip("/")
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -123,7 +128,7 @@ class S3Store:
         return pages
 
     def _list(self, **parameters: str) -> dict[str, Any]:
-        return self._client.list_objects_v2(Bucket=self._bucket, **parameters)
+        return self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=PAGE_KEYS, **parameters)
 
     def _shown(self, keys: Any) -> list[str]:
         relative = [key.removeprefix(self._prefix) for key in keys]
@@ -164,12 +169,16 @@ class S3Store:
 
     @cached_property
     def _client(self) -> Any:
-        return Session().client(
-            "s3",
-            config=Config(
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=READ_TIMEOUT_S,
-                retries={"total_max_attempts": 1},
-                max_pool_connections=_CONNECTIONS,
-            ),
+        config = Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=_CONNECTIONS,
         )
+        try:
+            return Session().client("s3", config=config)
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigError(
+                f"{self.location}: boto3 cannot be set up ({error}); check AWS_ENDPOINT_URL, "
+                "AWS_PROFILE and AWS_DEFAULT_REGION."
+            ) from error

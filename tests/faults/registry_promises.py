@@ -73,7 +73,7 @@ def race(location: str, scratch: Path, n_rounds: int) -> dict[str, int]:
         n_looks = 0
         for number in range(n_rounds):
             if number % 20 == 0:
-                onlooker.ask(do="look", seconds=1.0)
+                onlooker.ask(do="look", seconds=2.0)
             race_once(registry, racers, versions, number)
             if number % 20 == 0:
                 publish_at_once(racers, bundle)
