@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tabular.arrow_columns import encode_batch, read_batch
 from tabular.bundle import load_bundle
-from tabular.contract import Violation
+from tabular.contract import Array, Matrix, Violation
+from tabular.decision import Decision
 from tabular.errors import StoreError
 from tabular.files import whole_file
-from tabular.predictor import Prediction, Predictor
+from tabular.predictor import Predictor
 from tabular.scoring_input import Piece
+from tabular.tree_tables import fast_answer
 
 ERRORS = "_errors"  # a name that readers of Parquet folders pass over
 ROW, PREDICTION, VERSION = "row_number", "prediction", "model_version"
@@ -45,6 +48,14 @@ class Job:
     bundle_sha256: str
     version: str
     ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A bundle, ready for many rows: `answer` takes the model input (n, k) to raw answers."""
+
+    predictor: Predictor
+    answer: Callable[[Matrix], Array]
 
 
 @dataclass(frozen=True)
@@ -84,10 +95,10 @@ def score_part(job: Job, piece: Piece) -> PartResult:
         StoreError: The output folder cannot be written, or the disk is full.
     """
     out, violations = Path(job.out), list[Violation]()
-    predictor = _predictor(job.bundle, job.bundle_sha256)
+    scorer = _load(job.bundle, job.bundle_sha256)
     try:
         with whole_file(part_path(out, piece.number)) as unfinished:
-            result = _write_part(job, piece, predictor, unfinished, violations)
+            result = _write_part(job, piece, scorer, unfinished, violations)
             _write_errors(violations, errors_path(out, piece.number))
     except StoreError as error:
         reason = getattr(error.__cause__, "strerror", None)
@@ -101,12 +112,12 @@ def score_part(job: Job, piece: Piece) -> PartResult:
 
 
 def _write_part(
-    job: Job, piece: Piece, predictor: Predictor, path: Path, violations: list[Violation]
+    job: Job, piece: Piece, scorer: Scorer, path: Path, violations: list[Violation]
 ) -> PartResult:
     n_rows, refused_rows, writer = 0, 0, None
     try:
         for batch in piece.batches():
-            answers, broken = score_batch(job, predictor, batch, piece.first_row + n_rows)
+            answers, broken = score_batch(job, scorer, batch, piece.first_row + n_rows)
             writer = writer or pq.ParquetWriter(
                 path, answers.schema, use_dictionary=[PREDICTION, VERSION], write_statistics=[ROW]
             )
@@ -140,18 +151,18 @@ def _by_rule(violations: list[Violation]) -> dict[str, int]:
 
 
 @functools.lru_cache(maxsize=1)
-def _predictor(bundle: str, sha256: str) -> Predictor:
-    """The bundle, loaded once in a process."""
+def _load(bundle: str, sha256: str) -> Scorer:
+    """The bundle, loaded and tested once in a process."""
     loaded = load_bundle(Path(bundle))
     if loaded.manifest["sha256"] != sha256:
         raise StoreError(f"{bundle}: another bundle lies here than the run began with; start anew.")
     predictor = Predictor(loaded)
     predictor.self_test()
-    return predictor
+    return Scorer(predictor, fast_answer(predictor))
 
 
 def score_batch(
-    job: Job, predictor: Predictor, batch: pa.RecordBatch, first_row: int
+    job: Job, scorer: Scorer, batch: pa.RecordBatch, first_row: int
 ) -> tuple[pa.RecordBatch, list[Violation]]:
     """Answer n raw rows.
 
@@ -160,16 +171,15 @@ def score_batch(
         `model_version`. A row that breaks the contract has null for an answer. And each broken
         value, its row counted like `row_number`.
     """
+    predictor, n_rows = scorer.predictor, batch.num_rows
     columns, broken = read_batch(predictor.contract, batch)
-    prediction = predictor.predict_matrix(
-        encode_batch(predictor.contract, predictor.features, columns)
-    )
-    is_refused = np.zeros(batch.num_rows, dtype=bool)
+    X = encode_batch(predictor.contract, predictor.features, columns)
+    is_refused = np.zeros(n_rows, dtype=bool)
     is_refused[[violation.row for violation in broken]] = True
-    answers: dict[str, Any] = {ROW: np.arange(first_row, first_row + batch.num_rows)}
+    answers: dict[str, Any] = {ROW: np.arange(first_row, first_row + n_rows)}
     answers |= {_id_name(name): batch.column(name) for name in job.ids}
-    answers |= _answers(predictor, prediction, is_refused)
-    answers[VERSION] = _repeated(job.version, batch.num_rows)
+    answers |= _decided(predictor.decision, scorer.answer(X), is_refused)
+    answers[VERSION] = _coded(np.zeros(n_rows, dtype=np.int32), [job.version])
     moved = [Violation(first_row + v.row, v.column, v.value, v.rule) for v in broken]
     return pa.record_batch(answers), moved
 
@@ -179,31 +189,27 @@ def _id_name(name: str) -> str:
     return f"input_{name}" if name in taken or name.startswith("probability_") else name
 
 
-def _answers(
-    predictor: Predictor, prediction: Prediction, is_refused: np.ndarray
+def _decided(
+    decision: Decision, raw: Array, is_refused: npt.NDArray[np.bool_]
 ) -> Iterator[tuple[str, pa.Array]]:
-    def column(values: np.ndarray) -> pa.Array:
-        return pa.array(values, mask=is_refused if is_refused.any() else None)
-
-    if prediction.probabilities is None:
-        for name, values in (
-            (PREDICTION, prediction.values), ("low", prediction.low), ("high", prediction.high)
-        ):  # fmt: skip
-            if values is not None:
-                yield name, column(values)
+    """Columns of n raw answers (n, c): label, confidence, probabilities; or value and interval."""
+    mask = is_refused if is_refused.any() else None
+    calibrated = decision.calibrate(raw)
+    if decision.task == "regression":
+        values = calibrated[:, 0]
+        yield PREDICTION, pa.array(values, mask=mask)
+        low, high = decision.interval(values) or (None, None)
+        if low is not None:
+            yield "low", pa.array(low, mask=mask)
+            yield "high", pa.array(high, mask=mask)
         return
-    classes = predictor.decision.classes
-    places = predictor.decision.labels(prediction.probabilities)
-    yield (
-        PREDICTION,
-        pa.DictionaryArray.from_arrays(column(places.astype(np.int32)), pa.array(classes)),
-    )
-    confidence = np.take_along_axis(prediction.probabilities, places[:, None], axis=1)[:, 0]
-    yield "confidence", column(confidence)
-    for place, name in enumerate(classes):
-        share = np.ascontiguousarray(prediction.probabilities[:, place])
-        yield f"probability_{name}", column(share)
+    places = decision.labels(calibrated)
+    yield PREDICTION, _coded(pa.array(places.astype(np.int32), mask=mask), decision.classes)
+    confidence = np.take_along_axis(calibrated, places[:, None], axis=1)[:, 0]
+    yield "confidence", pa.array(confidence, mask=mask)
+    for place, name in enumerate(decision.classes):
+        yield f"probability_{name}", pa.array(calibrated[:, place], mask=mask)
 
 
-def _repeated(text: str, n_rows: int) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int32)), pa.array([text]))
+def _coded(places: Array | pa.Array, texts: Sequence[str]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(places, pa.array(list(texts), pa.string()))
