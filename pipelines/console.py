@@ -13,13 +13,15 @@ from tabular.problem import Problem
 console = Console(highlight=False, soft_wrap=True)
 
 
-def show_start(problem: Problem, data: str) -> None:
+def show_start(problem: Problem, data: str, *, has_mongodb: bool) -> None:
     """One line: what is trained, on what."""
-    source = data or (
-        f"built-in synthetic sample, {problem.source.rows:,} rows"
-        if problem.source.kind == "sample"
-        else problem.source.path
-    )
+    named = problem.source
+    read = named if has_mongodb or named.otherwise is None else named.otherwise
+    words = {
+        "sample": f"built-in synthetic sample, {read.rows:,} rows",
+        "mongodb": f"collection {read.database}.{read.collection}",
+    }
+    source = data or words.get(read.kind, read.path)
     console.print(f"[bold]{problem.title}[/] ({problem.task}) on {source}")
 
 

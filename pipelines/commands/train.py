@@ -26,7 +26,7 @@ def run(options: argparse.Namespace, place: Place) -> int:
     report_file: Path | None = options.report
     if report_file is not None and not report_file.resolve().parent.is_dir():
         raise ConfigError(f"--report: there is no folder {report_file.parent}; make it first.")
-    show_start(problem, data)
+    show_start(problem, data, has_mongodb=place.has_mongodb)
     _refuse_unexportable(problem)
     with zenml_store(place.home):
         outcome = run_training(problem, data, place)
