@@ -1,0 +1,302 @@
+"""Bodies: read within limits, before anything is parsed, and turned into records."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import orjson
+from python_multipart.exceptions import MultipartParseError
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from service.errors import CLOSE, RequestError, overloaded
+from service.http import Receive, Request
+from tabular.contract import Column
+from tabular.settings import Serving
+
+JSON_TYPES = (b"", b"application/json")
+CSV_TYPE = b"text/csv"
+FORM_TYPE = b"multipart/form-data"
+# Bodies larger than one read of the socket wait in memory: all of them together take at most so
+# many times the limit of one.
+BUFFERED_BODIES = 8
+
+
+class DisconnectedError(Exception):
+    """The client has gone; there is nobody to answer."""
+
+
+class Table(NamedTuple):
+    """Records of a request, and whether it was one record alone, answered by one object."""
+
+    records: Sequence[Any]
+    is_single: bool
+
+
+class Intake:
+    """Reads the bodies of one worker; counts those under way, so that memory is bounded."""
+
+    def __init__(self) -> None:
+        self._n_bytes = 0
+        self.n_waiting = 0
+
+    async def read(self, request: Request, serving: Serving) -> bytes:
+        """Read a body.
+
+        Raises:
+            RequestError: It is larger than the problem's limit, comes too slowly, or the worker
+                holds too many bodies already.
+            DisconnectedError: The client left.
+        """
+        limit = serving.max_body_bytes
+        length = request.headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > limit:
+            raise _too_large(limit)
+        try:
+            async with asyncio.timeout(serving.timeout_s):
+                message = await _next(request.receive)
+                body: bytes = message.get("body", b"")
+                if not message.get("more_body", False):
+                    if len(body) > limit:
+                        raise _too_large(limit)
+                    return body
+                with self.slot(serving):
+                    return await self._read_rest(body, request.receive, limit)
+        except TimeoutError as error:
+            raise RequestError(
+                400,
+                "slow_body",
+                f"the body was not whole after {serving.timeout_s:g} s; send it faster, or less "
+                "of it.",
+                headers=(CLOSE,),
+            ) from error
+
+    @contextmanager
+    def slot(self, serving: Serving) -> Iterator[None]:
+        """A place among the requests that wait: for their body, or for a thread.
+
+        Raises:
+            RequestError: All places are taken.
+        """
+        if self.n_waiting >= serving.max_waiting:
+            raise overloaded(f"{self.n_waiting} requests are waiting here already")
+        self.n_waiting += 1
+        try:
+            yield
+        finally:
+            self.n_waiting -= 1
+
+    async def _read_rest(self, first: bytes, receive: Receive, limit: int) -> bytes:
+        parts = [first]
+        n_bytes = len(first)
+        self._n_bytes += n_bytes
+        try:
+            more = True
+            while more:
+                message = await _next(receive)
+                part: bytes = message.get("body", b"")
+                more = message.get("more_body", False)
+                parts.append(part)
+                n_bytes += len(part)
+                self._n_bytes += len(part)
+                if n_bytes > limit:
+                    raise _too_large(limit)
+                if self._n_bytes > BUFFERED_BODIES * limit:
+                    raise overloaded("too many large bodies are being read")
+            return b"".join(parts)
+        finally:
+            self._n_bytes -= n_bytes
+
+
+async def _next(receive: Receive) -> dict[str, Any]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise DisconnectedError
+    return message
+
+
+def _too_large(limit: int) -> RequestError:
+    return RequestError(
+        413,
+        "body_too_large",
+        f"the body is larger than {limit:,} bytes; send fewer rows at a time.",
+        headers=(CLOSE,),
+    )
+
+
+def media_type(request: Request) -> bytes:
+    """The type of the body that the client names, lower case.
+
+    Raises:
+        RequestError: It is none that is read here, is compressed, or is not UTF-8.
+    """
+    named, _, parameters = request.headers.get(b"content-type", b"").lower().partition(b";")
+    named = named.strip()
+    if named not in (*JSON_TYPES, CSV_TYPE, FORM_TYPE):
+        raise _unread(f"content type '{shown_bytes(named)}'")
+    if b"charset" in parameters and b"utf-8" not in parameters and b"utf8" not in parameters:
+        raise _unread(f"'{shown_bytes(parameters)}'")
+    if request.headers.get(b"content-encoding", b"identity") != b"identity":
+        raise _unread("a compressed body")
+    return named
+
+
+def shown_bytes(raw: bytes) -> str:
+    """A header's value as a message may show it."""
+    return raw[:60].decode("ascii", "replace")
+
+
+def _unread(what: str) -> RequestError:
+    return RequestError(
+        415,
+        "unsupported_media_type",
+        f"{what} is not read here; send application/json in UTF-8, text/csv, or a "
+        "multipart/form-data upload of a CSV file.",
+    )
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse JSON as the standard has it: no NaN, no Infinity, UTF-8 only.
+
+    Raises:
+        RequestError: It is not JSON; the place is named.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(
+            400,
+            "bad_json",
+            f"the body is not JSON ({error.msg}, line {error.lineno}, column {error.colno}); NaN "
+            "and Infinity are not JSON, write null for a value that is not known.",
+        ) from error
+
+
+def read_json(payload: Any, names: Sequence[str], serving: Serving) -> Table:
+    """The records of a parsed body: one, a list, or {"features": [...]} in contract order.
+
+    Raises:
+        RequestError: It is none of these, or has no row or too many.
+    """
+    if isinstance(payload, dict):
+        if payload.keys() == {"features"} and "features" not in names:
+            return Table([_in_order(payload["features"], names)], is_single=True)
+        return Table([payload], is_single=True)
+    if not isinstance(payload, list):
+        raise RequestError(
+            422,
+            "no_record",
+            'the body must be a record {"column": value, ...}, a list of records, or {"features": '
+            f"[...]}} in contract order, got {_json_name(payload)}.",
+        )
+    check_rows(len(payload), serving)
+    return Table(payload, is_single=False)
+
+
+def _in_order(values: Any, names: Sequence[str]) -> dict[str, Any]:
+    if not isinstance(values, list) or len(values) != len(names):
+        got = f"{len(values)} values" if isinstance(values, list) else _json_name(values)
+        raise RequestError(
+            422,
+            "features",
+            f"features must be a list of {len(names)} values in contract order "
+            f"({', '.join(names)}), got {got}.",
+        )
+    return dict(zip(names, values, strict=True))
+
+
+def _json_name(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+def check_rows(n_rows: int, serving: Serving) -> None:
+    """Refuse no row, and more than the problem's limit.
+
+    Raises:
+        RequestError: See above.
+    """
+    if n_rows == 0:
+        raise RequestError(422, "empty", "there is no row in the body; send at least one.")
+    if n_rows > serving.max_rows:
+        raise RequestError(
+            413,
+            "too_many_rows",
+            f"{n_rows:,} rows are more than the {serving.max_rows:,} of one request; send them in "
+            "parts, or use `run.py --score` for a whole table.",
+        )
+
+
+def read_csv(body: bytes, columns: Mapping[str, Column], serving: Serving) -> Table:
+    """The records of a CSV with a header, in UTF-8.
+
+    Raises:
+        RequestError: It is not UTF-8, not a table, or has no row or too many.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            400, "bad_csv", f"the CSV is not UTF-8 (byte {error.start:,}); save it as UTF-8."
+        ) from error
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    except csv.Error as error:
+        raise RequestError(400, "bad_csv", f"the CSV cannot be read ({error}).") from error
+    check_rows(max(0, len(rows) - 1), serving)
+    names = [name.strip() for name in rows[0]]
+    for line, row in enumerate(rows[1:]):
+        if len(row) != len(names):
+            raise RequestError(
+                400,
+                "bad_csv",
+                f"row {line} of the CSV has {len(row)} values, but the header names {len(names)} "
+                "columns; put texts with commas in quotes.",
+            )
+    if len(set(names)) < len(names):
+        raise RequestError(400, "bad_csv", "the CSV's header names a column twice; rename one.")
+    is_number = [name in columns and columns[name].type == "number" for name in names]
+    values = [
+        tuple(map(_number, column)) if numeric else column
+        for numeric, column in zip(is_number, zip(*rows[1:], strict=True), strict=True)
+    ]
+    return Table([dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)], False)
+
+
+def _number(text: str) -> float | str:
+    """The number that a text is; any other text stays, for the contract to judge."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+async def uploaded_file(request: Request, body: bytes) -> bytes:
+    """The bytes of the one file in a form.
+
+    Raises:
+        RequestError: The form is damaged, or has no file or several.
+    """
+
+    async def stream() -> Any:
+        yield body
+
+    headers = Headers(raw=list(request.headers.items()))
+    try:
+        form = await MultiPartParser(headers, stream(), max_files=1, max_fields=20).parse()
+    except (MultiPartException, MultipartParseError, KeyError, ValueError) as error:
+        raise RequestError(
+            400, "bad_form", "the form cannot be read; upload one CSV file as multipart/form-data."
+        ) from error
+    try:
+        files = [value for value in form.values() if isinstance(value, UploadFile)]
+        if not files:
+            raise RequestError(400, "bad_form", "the form has no file in it; upload one CSV file.")
+        return await files[0].read()
+    finally:
+        await form.close()

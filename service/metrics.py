@@ -1,0 +1,99 @@
+"""What Prometheus reads: names of ours beside BentoML's own, right with several workers.
+
+BentoML serves them all at /metrics: its multi-process registry adds up what every worker counts.
+Routes are counted by their own names, never by the path that a client sent.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+from service.live import Model
+
+# From a tenth of a millisecond, where one row is, to the longest time-out.
+BUCKETS = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 60,
+)  # fmt: skip
+
+
+class Metrics:
+    """Counts one worker's requests."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        by_route = ("route", "status")
+        self._requests = Counter(
+            "bentoline_requests", "Requests answered", by_route, registry=registry
+        )
+        self._seconds = Histogram(
+            "bentoline_request_seconds",
+            "From the first byte of a request to the last of its answer",
+            by_route,
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._rows = Counter("bentoline_rows", "Rows answered", registry=registry)
+        self._predictions = Counter(
+            "bentoline_predictions", "Rows answered, by class", ("prediction",), registry=registry
+        )
+        self._unseen = Counter(
+            "bentoline_unseen_categories",
+            "Rows with a category that training did not see",
+            ("column",),
+            registry=registry,
+        )
+        self.reloads = Counter(
+            "bentoline_reloads", "Tries to load a version", ("outcome",), registry=registry
+        )
+        self.log_dropped = Counter(
+            "bentoline_prediction_log_dropped", "Rows the full log dropped", registry=registry
+        )
+        self._info = Gauge(
+            "bentoline_model_info",
+            "1 for each version that a worker serves",
+            ("problem", "version"),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._children = cache(self._bind)
+        self._prediction = cache(self._predictions.labels)
+        self._served: tuple[str, str] | None = None
+
+    def _bind(self, route: str, status: int) -> tuple[Any, Any]:
+        labels = {"route": route, "status": str(status)}
+        return self._requests.labels(**labels).inc, self._seconds.labels(**labels).observe
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        count, observe = self._children(route, status)
+        count()
+        observe(seconds)
+
+    def row(self, answer: dict[str, Any]) -> None:
+        """Count one answered row."""
+        self._rows.inc()
+        if "confidence" in answer:
+            self._prediction(answer["prediction"]).inc()
+        for warning in answer["warnings"]:
+            self._unseen.labels(warning["column"]).inc()
+
+    def rows(self, answers: list[dict[str, Any]]) -> None:
+        """Count n answered rows; one that was refused is not counted."""
+        good = [answer for answer in answers if "error" not in answer]
+        self._rows.inc(len(good))
+        labels = [answer["prediction"] for answer in good if "confidence" in answer]
+        for label in set(labels):
+            self._prediction(label).inc(labels.count(label))
+        columns = [warning["column"] for answer in good for warning in answer["warnings"]]
+        for column in set(columns):
+            self._unseen.labels(column).inc(columns.count(column))
+
+    def model(self, model: Model | None) -> None:
+        """Say which version serves."""
+        if self._served:
+            self._info.labels(*self._served).set(0)
+        if model:
+            self._served = (model.problem, model.version)
+            self._info.labels(*self._served).set(1)
