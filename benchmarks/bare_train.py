@@ -11,8 +11,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -22,14 +20,14 @@ def main(name: str, data: Path | None) -> None:
     from tabular import exporting, fitting, judging, leaks
     from tabular.card import render_card
     from tabular.challenge import Comparison
-    from tabular.checks import check_rows, refuse_too_many, refuse_unlearnable
+    from tabular.checks import check_table
     from tabular.leak_page import render_audit
     from tabular.onnx_export import probe_export
     from tabular.problem import load_problem
     from tabular.report import build_report
     from tabular.snapshot import save_snapshot
     from tabular.sources import open_rows
-    from tabular.split import split_rows
+    from tabular.split import split_table
 
     problem = load_problem(name, ROOT / "configs" / "problems")
     probe_export(problem)
@@ -38,10 +36,8 @@ def main(name: str, data: Path | None) -> None:
         snapshot = save_snapshot(
             source.batches, Path(folder), source=source.source, synthetic=source.synthetic
         )
-        rows, refused, quarantine = check_rows(pq.read_table(snapshot.path), problem)
-    refuse_too_many(quarantine, refused, problem)
-    refuse_unlearnable(rows, problem)
-    parts = split_rows(rows, problem)
+        rows, _, quarantine = check_table(snapshot, problem, home=Path(folder))
+        parts = split_table(rows, problem)
     test_inputs = parts.test.drop(columns=problem.target.column)
     audit = leaks.audit_leaks(parts.train, test_inputs, problem)
     render_audit(audit)

@@ -2,6 +2,6 @@
 
 from materializers.bundles import BundleMaterializer
 from materializers.frames import FrameMaterializer
-from materializers.snapshots import SnapshotMaterializer
+from materializers.table_files import TableFileMaterializer
 
-__all__ = ["BundleMaterializer", "FrameMaterializer", "SnapshotMaterializer"]
+__all__ = ["BundleMaterializer", "FrameMaterializer", "TableFileMaterializer"]

@@ -59,7 +59,7 @@ def training(problem: Problem, data: str, root: str, home: str, registry: str) -
     rows, _, quarantine = check_contract(
         snapshot, problem.only("max_refused_share", "search"), home
     )
-    train, validation, test = split_rows(rows, problem.only("split"))
+    train, validation, test, part_sizes = split_rows(rows, problem.only("split"))
     leaks, _ = audit_leaks(train, test, problem.only("title", "split", "leaks"))
     refuse_leaks(leaks, home)
     searching = problem.only("split", "search", "candidates")
@@ -87,6 +87,7 @@ def training(problem: Problem, data: str, root: str, home: str, registry: str) -
         train,
         validation,
         test,
+        part_sizes,
         leaderboard,
         resampling,
         bundle,

@@ -57,7 +57,7 @@ BatchColumns = Mapping[str, Array | Texts]
 
 
 @dataclass(frozen=True)
-class _Raw:
+class RawValues:
     """Distinct raw values (m,) of a column, and which of them each of n rows holds."""
 
     distinct: Array
@@ -86,7 +86,7 @@ def read_batch(
     unreadable: list[Violation] = []
     against_rules: list[Violation] = []
     for name, column in contract.inputs().items():
-        raw = _raw(column, batch.column(name))
+        raw = raw_values(column, batch.column(name))
         values, broken = _parse(column, raw, contract.tokens(column))
         typed[name] = _typed(column, raw, values)
         unreadable += _violations(name, raw, _unreadable(broken, len(values)))
@@ -101,7 +101,7 @@ def read_column(
     column: Column, values: pa.Array, missing: frozenset[str]
 ) -> tuple[Array | Texts, dict[int, str]]:
     """`contract.parse_column` for an Arrow array; texts (ids too) as `Texts`."""
-    raw = _raw(column, values)
+    raw = raw_values(column, values)
     distinct, broken = _parse(column, raw, missing)
     by_row = {
         row: rule
@@ -125,30 +125,30 @@ def encode_batch(contract: Contract, features: Sequence[Feature], columns: Batch
     return matrix
 
 
-def _raw(column: Column, values: pa.Array) -> _Raw:
+def raw_values(column: Column, values: pa.Array) -> RawValues:
     kind = values.type
     # Whole numbers with gaps are read one by one: as floats they would be other texts, and large
     # ones other numbers.
     is_whole = pa.types.is_integer(kind) and values.null_count == 0
     if column.type == "number" and (is_whole or pa.types.is_floating(kind)):
-        return _Raw(_objects(values), None)
+        return RawValues(_objects(values), None)
     if column.type == "date" and pa.types.is_date32(kind):
-        return _Raw(_objects(values), None)
+        return RawValues(_objects(values), None)
     if pa.types.is_dictionary(kind):
         return _coded(values.dictionary.to_pylist(), values.indices)
     try:
         coded = values.dictionary_encode()
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # such as lists
-        return _Raw(_objects(values), None)
+        return RawValues(_objects(values), None)
     return _coded(_objects(coded.dictionary), coded.indices)
 
 
-def _coded(distinct: Sequence[object] | Array, indices: pa.Array) -> _Raw:
+def _coded(distinct: Sequence[object] | Array, indices: pa.Array) -> RawValues:
     """Null is one more distinct value, the last: NaN among floats, as numpy has it."""
     is_float = isinstance(distinct, np.ndarray) and distinct.dtype.kind == "f"
     null = np.nan if is_float else None
     places = pc.fill_null(indices.cast(pa.int64()), len(distinct)).to_numpy(zero_copy_only=False)
-    return _Raw(_object_array([*distinct, null]), places)
+    return RawValues(_object_array([*distinct, null]), places)
 
 
 def _objects(values: pa.Array) -> Array:
@@ -164,7 +164,7 @@ def _object_array(values: Iterable[object]) -> Array:
     return np.fromiter(values, dtype=object)
 
 
-def _parse(column: Column, raw: _Raw, missing: frozenset[str]) -> tuple[Array, dict[int, str]]:
+def _parse(column: Column, raw: RawValues, missing: frozenset[str]) -> tuple[Array, dict[int, str]]:
     if column.type == "date" and raw.distinct.dtype.kind == "M":
         days = raw.distinct.astype("datetime64[D]").astype(np.float64)
         return np.where(np.isnat(raw.distinct), np.nan, days), {}
@@ -189,7 +189,7 @@ def _cast_numbers(distinct: Array) -> Array | None:
     return numbers.to_numpy(zero_copy_only=False) if is_plain else None
 
 
-def _typed(column: Column, raw: _Raw, values: Array) -> Array | Texts:
+def _typed(column: Column, raw: RawValues, values: Array) -> Array | Texts:
     if column.type in ("category", "id"):
         places = np.arange(len(values)) if raw.places is None else raw.places
         return Texts(values, places)
@@ -206,7 +206,7 @@ def _unreadable(
 
 
 def _violations(
-    name: str, raw: _Raw, rules: Iterable[tuple[npt.NDArray[np.bool_], str]]
+    name: str, raw: RawValues, rules: Iterable[tuple[npt.NDArray[np.bool_], str]]
 ) -> list[Violation]:
     found = []
     for breaks, rule in rules:

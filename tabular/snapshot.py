@@ -127,29 +127,27 @@ def save_snapshot(
         DataError: The source gives no row; or whatever it raises while it is read.
         StoreError: The folder cannot be written, or the disk is full.
     """
-    written = write_table(batches, folder, what=source)
-    return Snapshot(**written.model_dump(), source=source, synthetic=synthetic)
-
-
-def write_table(batches: Iterable[pa.RecordBatch], folder: Path, *, what: str) -> TableFile:
-    """Write batches of one schema as `folder/HASH.parquet`; an equal file is kept as it is.
-
-    Raises:
-        DataError: There is no row.
-        StoreError: The folder cannot be written, or the disk is full. Nothing stays of it.
-    """
-    unnamed = folder / f".unnamed-{os.getpid()}.parquet"
     batches = iter(batches)
     first = next(batches, None)
     if first is None:
-        raise DataError(f"{what}: there is no row to read; take other rows, or another query.")
-    schema, n_rows = plain_schema(first.schema), 0
-    digest = TableHash(schema)
+        raise DataError(f"{source}: there is no row to read; take other rows, or another query.")
+    written = write_table(chain([first], batches), plain_schema(first.schema), folder)
+    return Snapshot(**written.model_dump(), source=source, synthetic=synthetic)
+
+
+def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, folder: Path) -> TableFile:
+    """Write batches as `folder/HASH.parquet`, whole or not at all; an equal file is kept.
+
+    Raises:
+        StoreError: The folder cannot be written, or the disk is full. Nothing stays of it.
+    """
+    unnamed = folder / f".unnamed-{os.getpid()}.parquet"
+    digest, n_rows = TableHash(schema), 0
     with (
         whole_file(unnamed) as unfinished,
         pq.ParquetWriter(unfinished, schema, write_page_checksum=True) as file,
     ):
-        for batch in equal_batches(chain([first], batches), schema):
+        for batch in equal_batches(batches, schema):
             digest.add(batch)
             file.write_batch(batch)
             n_rows += batch.num_rows

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
@@ -20,17 +23,25 @@ from sklearn.model_selection import (
 
 from tabular.errors import DataError
 from tabular.problem import Problem
+from tabular.settings import Split
+from tabular.snapshot import TableFile
 
 Rows = npt.NDArray[np.int64]
+
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The three parts of a table; together every row once, order kept within each."""
+    """The three parts of a table, order kept within each; no row is in two.
+
+    `n_rows` has the size of each part before `max_train_rows` and `max_test_rows` were drawn of it.
+    """
 
     train: pd.DataFrame
     validation: pd.DataFrame
     test: pd.DataFrame
+    n_rows: dict[str, int]
 
 
 def split_rows(rows: pd.DataFrame, problem: Problem) -> Parts:
@@ -38,7 +49,7 @@ def split_rows(rows: pd.DataFrame, problem: Problem) -> Parts:
 
     Args:
         rows: (n, k) typed rows, target included. Not changed.
-        problem: `split` says how, and with which seed.
+        problem: `split` says how, how many at most, and with which seed.
 
     Returns:
         The parts. random, stratified: test has ceil(test_share * n) rows. time: the latest rows by
@@ -48,47 +59,141 @@ def split_rows(rows: pd.DataFrame, problem: Problem) -> Parts:
     Raises:
         DataError: A part would be empty, or lack a class.
     """
-    split, everything = problem.split, np.arange(len(rows))
-    test_of, validation_of = split.test_share, split.validation_share / (1 - split.test_share)
+    numbers, n_rows = _draw(len(rows), _key(rows, problem), problem)
+    train, validation, test = (rows.iloc[part].reset_index(drop=True) for part in numbers)
+    return Parts(train, validation, test, n_rows)
+
+
+def split_table(table: TableFile, problem: Problem) -> Parts:
+    """`split_rows` for typed rows in a file that need not fit into memory.
+
+    Only the columns that the split goes by are read whole, as one number a row; of the others only
+    the rows that are drawn.
+    """
+    columns, key = _key_columns(problem), None
+    if columns:
+        batches = (batch.to_pandas() for batch in table.batches(columns))
+        key = np.concatenate([_key(frame, problem) for frame in batches])
+    numbers, n_rows = _draw(table.n_rows, key, problem)
+    del key
+    train, validation, test = _read(table, numbers)
+    return Parts(train, validation, test, n_rows)
+
+
+def _read(table: TableFile, parts: Sequence[Rows]) -> list[pd.DataFrame]:
+    """Read the numbered rows (ascending) of each part in one pass."""
+    picked: list[list[pa.RecordBatch]] = [[] for _ in parts]
+    start = 0
+    for batch in table.batches():
+        for part, batches in zip(parts, picked, strict=True):
+            first, end = np.searchsorted(part, [start, start + batch.num_rows])
+            if first < end:
+                batches.append(batch.take(pa.array(part[first:end] - start)))
+        start += batch.num_rows
+    return [pa.Table.from_batches(batches).to_pandas() for batches in picked]
+
+
+def _key_columns(problem: Problem) -> list[str]:
+    """The columns that decide a row's part."""
+    split = problem.split
+    named = {
+        "random": (),
+        "stratified": (problem.target.column,),
+        "time": (split.time_column,),
+        "group": _group_columns(problem),
+    }
+    return list(named[split.kind])
+
+
+def _key(rows: pd.DataFrame, problem: Problem) -> npt.NDArray[Any] | None:
+    """What decides the part of each of n rows: class, day, or group; None for kind random."""
+    split = problem.split
+    if split.kind == "group":
+        return group_ids(rows, problem)
+    columns = _key_columns(problem)
+    return rows[columns[0]].to_numpy() if columns else None
+
+
+def _draw(
+    n: int, key: npt.NDArray[Any] | None, problem: Problem
+) -> tuple[list[Rows], dict[str, int]]:
+    """Ascending row numbers of train, validation and test, and how many rows each was drawn of."""
+    split = problem.split
     try:
-        rest, test = _two_parts(rows, everything, test_of, problem)
-        train, validation = _two_parts(rows, rest, validation_of, problem)
+        by_kind = _by_order if split.kind in ("time", "group") else _at_random
+        parts, sizes = by_kind(n, key, problem.split)
     except ValueError as error:  # scikit-learn's word for a part without rows or a class
         raise DataError(
-            f"{problem.name}: {len(rows)} rows cannot be split by kind {split.kind} ({error}); "
+            f"{problem.name}: {n} rows cannot be split by kind {split.kind} ({error}); "
             "take more rows, or change the shares or the group columns."
         ) from error
-    sizes = {"train": len(train), "validation": len(validation), "test": len(test)}
-    if empty := [name for name, size in sizes.items() if size == 0]:
+    n_rows = dict(zip(PARTS, sizes, strict=True))
+    if empty := [name for name, size in n_rows.items() if size == 0]:
         raise DataError(
             f"{problem.name}: split.kind {split.kind} leaves no row for {' and '.join(empty)}; "
             "change the shares, the time column or the group columns."
         )
-    return Parts(
-        *(rows.iloc[np.sort(part)].reset_index(drop=True) for part in (train, validation, test))
+    return [np.sort(part) for part in parts], n_rows
+
+
+def _limits(split: Split) -> tuple[int, int, int]:
+    return split.max_train_rows, split.max_test_rows, split.max_test_rows
+
+
+def _at_random(
+    n: int, classes: npt.NDArray[Any] | None, split: Split
+) -> tuple[list[Rows], tuple[int, ...]]:
+    """Draw no more rows than are kept: scikit-learn needs 40 bytes for each that it draws."""
+    n_test = math.ceil(split.test_share * n)
+    n_validation = math.ceil(split.validation_share / (1 - split.test_share) * (n - n_test))
+    sizes = (n - n_test - n_validation, n_validation, n_test)
+    n_train, n_validation, n_test = map(min, sizes, _limits(split))
+    two_parts = partial(train_test_split, random_state=split.seed)
+    rest, test = two_parts(
+        np.arange(n), train_size=n_train + n_validation, test_size=n_test, stratify=classes
     )
+    train, validation = two_parts(
+        rest,
+        train_size=n_train,
+        test_size=n_validation,
+        stratify=None if classes is None else classes[rest],
+    )
+    return [train, validation, test], sizes
 
 
-def _two_parts(
-    rows: pd.DataFrame, among: Rows, share: float, problem: Problem
+def _by_order(
+    n: int, key: npt.NDArray[Any] | None, split: Split
+) -> tuple[list[Rows], tuple[int, ...]]:
+    """Part whole moments or whole groups, then draw within each part."""
+    assert key is not None  # noqa: S101  # both kinds have a column
+    apart = _latest_apart if split.kind == "time" else _groups_apart
+    rest, test = apart(key, np.arange(n), split.test_share, split)
+    of_rest = split.validation_share / (1 - split.test_share)
+    train, validation = apart(key, rest, of_rest, split)
+    parts, random = [train, validation, test], np.random.default_rng(split.seed)
+    drawn = [
+        part if len(part) <= limit else random.choice(part, limit, replace=False)
+        for part, limit in zip(parts, _limits(split), strict=True)
+    ]
+    return drawn, tuple(map(len, parts))
+
+
+def _groups_apart(
+    ids: npt.NDArray[Any], among: Rows, share: float, split: Split
 ) -> tuple[Rows, Rows]:
-    split = problem.split
-    if split.kind == "time":
-        return _latest_apart(rows[split.time_column].to_numpy()[among], among, share)
-    if split.kind == "group":
-        groups = group_ids(rows.iloc[among], problem)
-        shuffle = GroupShuffleSplit(n_splits=1, test_size=share, random_state=problem.split.seed)
-        kept, apart = next(shuffle.split(among, groups=groups))
-        return among[kept], among[apart]
-    y = rows[problem.target.column].to_numpy()[among] if split.kind == "stratified" else None
-    kept, apart = train_test_split(
-        among, test_size=share, random_state=problem.split.seed, stratify=y
-    )
-    return kept, apart
+    shuffle = GroupShuffleSplit(n_splits=1, test_size=share, random_state=split.seed)
+    kept, apart = next(shuffle.split(among, groups=ids[among]))
+    return among[kept], among[apart]
 
 
-def _latest_apart(when: npt.NDArray[Any], among: Rows, share: float) -> tuple[Rows, Rows]:
+def _latest_apart(
+    times: npt.NDArray[Any],
+    among: Rows,
+    share: float,
+    split: Split,  # noqa: ARG001  # as groups
+) -> tuple[Rows, Rows]:
     """Put the latest rows apart, at least `share` of them; rows without a time are kept."""
+    when = times[among]
     known = when[~np.isnan(when)]
     if not len(known):
         return among, among[:0]
@@ -99,12 +204,15 @@ def _latest_apart(when: npt.NDArray[Any], among: Rows, share: float) -> tuple[Ro
     return among[~later], among[later]
 
 
+def _group_columns(problem: Problem) -> tuple[str, ...]:
+    features = (name for name, column in problem.columns.items() if column.is_feature)
+    return problem.split.group_columns or tuple(features)
+
+
 def group_ids(rows: pd.DataFrame, problem: Problem) -> Rows:
     """A number for each of n rows, equal where the group columns agree (missing equals missing)."""
-    named = problem.split.group_columns or [
-        name for name, column in problem.columns.items() if column.is_feature
-    ]
-    return pd.util.hash_pandas_object(rows[list(named)], index=False).to_numpy().view(np.int64)
+    named = rows[list(_group_columns(problem))]
+    return pd.util.hash_pandas_object(named, index=False).to_numpy().view(np.int64)
 
 
 def folds(

@@ -10,18 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabular.checks import (
-    check_rows,
-    frame_columns,
-    parse_target,
-    refuse_too_many,
-    refuse_unlearnable,
-    to_values,
-)
+from tabular.checks import check_rows, refuse_too_many
 from tabular.contract import Column
 from tabular.errors import DataError
+from tabular.frames import frame_columns, to_values
 from tabular.problem import Problem
 from tabular.settings import Candidate, Gate, Search, Source, Split, Target
+from tabular.targets import parse_target
+from tabular.variety import Variety
 
 YES_NO = Target(column="y", classes={"no": 0, "yes": 1}, positive="yes")
 
@@ -156,7 +152,7 @@ def test_target_classes_become_places_whatever_their_form():
     for values in (["0", "1.0", "1"], [0, 1, 1], [0.0, 1.0, 1.0]):
         places, broken = parse_target(problem({"c": Column(type="number")}), np.array(values))
         assert places.tolist() == [0, 1, 1]
-        assert broken == []
+        assert broken == {}
 
 
 def test_target_of_regression_keeps_to_its_range():
@@ -165,15 +161,26 @@ def test_target_of_regression_keeps_to_its_range():
     values, broken = parse_target(case, np.array(["5", "61", "inf", "x"], dtype=object))
     assert values.dtype == np.float64
     assert values[0] == 5
-    assert [v.rule for v in broken] == ["target: in [0, 60]", "target: number", "target: number"]
+    assert broken == {1: "target: in [0, 60]", 2: "target: number", 3: "target: number"}
 
 
 def test_a_missing_target_is_refused_or_dropped_as_the_yaml_says():
-    columns, values = {"c": Column(type="number")}, np.array(["1", None, "NaN "], dtype=object)
+    columns = {"c": Column(type="number")}
+    table = pa.table({"c": ["1", "2", "3"], "y": pa.array(["1", None, "NaN "])})
     with pytest.raises(DataError, match=r"'y' is missing in 2 of 3 .*row 1.*target\.missing: drop"):
-        parse_target(problem(columns), values)
+        check_rows(table, problem(columns))
     dropping = problem(columns, YES_NO.model_copy(update={"missing": "drop"}))
-    assert [v.row for v in parse_target(dropping, values)[1]] == [1, 2]
+    rows, refused, _ = check_rows(table, dropping)
+    assert len(rows) == 1
+    assert refused["row"].tolist() == [1, 2]
+    assert set(refused["rule"]) == {"target: missing"}
+
+
+def refuse_unlearnable(rows, case):
+    variety = Variety(case)
+    for start in range(0, len(rows), 5):
+        variety.add(rows.iloc[start : start + 5])
+    variety.refuse_unlearnable()
 
 
 @pytest.mark.parametrize(

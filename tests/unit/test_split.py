@@ -47,6 +47,10 @@ def table(n=500, seed=0):
     )
 
 
+def frames(parts):
+    return parts.train, parts.validation, parts.test
+
+
 CASES = [
     problem("random"),
     problem("stratified"),
@@ -60,11 +64,11 @@ def test_parts_hold_every_row_once_in_order_and_repeat_with_the_seed(case):
     rows = table()
     before = rows.copy()
     parts, again = split_rows(rows, case), split_rows(rows, case)
-    numbers = [part["row"].astype(int).to_numpy() for part in vars(parts).values()]
+    numbers = [part["row"].astype(int).to_numpy() for part in frames(parts)]
     assert sorted(np.concatenate(numbers).tolist()) == list(range(len(rows)))
     assert all((np.diff(part) > 0).all() for part in numbers)
     pd.testing.assert_frame_equal(rows, before)
-    for part, same in zip(vars(parts).values(), vars(again).values(), strict=True):
+    for part, same in zip(frames(parts), frames(again), strict=True):
         pd.testing.assert_frame_equal(part, same)
 
 
@@ -85,7 +89,7 @@ def test_another_split_seed_gives_another_split_and_the_models_seed_does_not():
 
 def test_stratified_parts_have_the_same_share_of_each_class():
     parts = split_rows(table(1000), problem("stratified"))
-    shares = [part["y"].mean() for part in vars(parts).values()]
+    shares = [part["y"].mean() for part in frames(parts)]
     assert max(shares) - min(shares) < 0.01
 
 
@@ -93,7 +97,7 @@ def test_group_keeps_identical_rows_on_one_side():
     rows = table(600)  # 60 different (x, c): every one has copies
     rows.loc[::50, "x"] = np.nan  # missing equals missing
     parts = split_rows(rows, problem("group"))
-    keys = [set(zip(p["x"].fillna(-1), p["c"], strict=True)) for p in vars(parts).values()]
+    keys = [set(zip(p["x"].fillna(-1), p["c"], strict=True)) for p in frames(parts)]
     assert not (keys[0] & keys[1])
     assert not (keys[0] & keys[2])
     assert not (keys[1] & keys[2])
@@ -102,7 +106,7 @@ def test_group_keeps_identical_rows_on_one_side():
 
 def test_group_columns_name_what_must_stay_together():
     parts = split_rows(table(400), problem("group", group_columns=("x",)))
-    sides = [set(part["x"]) for part in vars(parts).values()]
+    sides = [set(part["x"]) for part in frames(parts)]
     assert not (sides[0] & sides[1])
     assert not (sides[0] & sides[2])
     assert not (sides[1] & sides[2])
