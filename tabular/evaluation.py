@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 
 from tabular.contract import MISSING, Array, Columns, Frozen
 from tabular.decision import Decision, Floats
@@ -18,6 +19,7 @@ from tabular.settings import Evaluation
 Points = list[tuple[float, float]]
 
 INTERVAL_LEVEL = 0.95
+SHARES_OF_ROWS = frozenset({"accuracy", "coverage"})
 MAX_POINTS = 100
 MAX_RESIDUALS = 400
 N_BINS = 10
@@ -98,7 +100,18 @@ def _with_intervals(weigh: Weigh, n_rows: int, n_resamples: int, seed: int) -> d
         for name, value in _defined(weigh(draw_weights(rng, n_rows))).items():
             if name in draws:
                 draws[name].append(value)
-    return {name: with_interval(value, draws[name]) for name, value in values.items()}
+    intervals = {name: with_interval(value, draws[name]) for name, value in values.items()}
+    for name in SHARES_OF_ROWS.intersection(intervals):
+        if intervals[name].low == intervals[name].high:
+            intervals[name] = _wilson(intervals[name].value, n_rows)
+    return intervals
+
+
+def _wilson(share: float, n_rows: int) -> Metric:
+    """Wilson's score interval (1927): resampling rows that are all right knows no doubt."""
+    counted = binomtest(round(share * n_rows), n_rows)
+    interval = counted.proportion_ci(INTERVAL_LEVEL, method="wilson")
+    return Metric(value=share, low=float(interval.low), high=float(interval.high))
 
 
 def draw_weights(rng: np.random.Generator, n_rows: int) -> Floats:

@@ -191,3 +191,13 @@ def test_permutation_importance_finds_the_column_that_counts():
     assert got["idle"] == 0
     # The mean distance of two independent normals of sd 3 is 3 * 2 / sqrt(pi).
     assert got["useful"] == pytest.approx(6 / np.sqrt(np.pi), rel=0.05)
+
+
+def test_accuracy_of_rows_that_are_all_right_has_wilsons_interval():
+    """Newcombe 1998, formula 3, by hand: low = 1 / (1 + z^2 / n) for a share of 1."""
+    y = np.arange(30) % 3
+    decision = Decision(task="multiclass", classes=("a", "b", "c"))
+    scores = evaluate(decision, np.eye(3)[y], y, Evaluation(), seed=1, slice_values={})
+    accuracy = scores.metrics["accuracy"]
+    assert (accuracy.value, accuracy.high) == (1.0, 1.0)
+    assert accuracy.low == pytest.approx(1 / (1 + 1.959964**2 / 30), abs=1e-6)
