@@ -2,7 +2,7 @@
 
     PROBLEM/versions/v3/            a bundle, never changed
     PROBLEM/aliases/, audit/        what an alias names, and who moved it (tabular/moves.py)
-    PROBLEM/facts/v3/NAME/1.json    what became known of a version after it was published
+    PROBLEM/facts/v3.json           what became known of a version after it was published
     registry.json                   the format
 
 It lies in a folder or in S3, by the same rules (tabular/stores.py). Readers take no lock: a version
@@ -25,8 +25,8 @@ from uuid import uuid4
 from tabular.bundle import MANIFEST, bundle_files, load_bundle
 from tabular.documents import read_document, seal_document
 from tabular.downloads import download_bundle, read_manifest
-from tabular.errors import BundleError, ConfigError, did_you_mean, listed
-from tabular.moves import ANY, Alias
+from tabular.errors import BundleError, ConfigError, StoreError, did_you_mean, listed
+from tabular.moves import ANY, MAX_RACES, Alias
 from tabular.signatures import SIGNATURE, check_signature, sign
 from tabular.stores import FolderStore, Store
 
@@ -233,19 +233,31 @@ class Registry:
             StoreError: The registry cannot be written.
         """
         self._version(problem, version)
-        folder = f"{problem}/facts/{version}/{_checked(name, 'fact')}"
-        number = len(self._store.keys(folder)) + 1
-        at = datetime.now(UTC).isoformat()
-        content = seal_document({"name": name, "value": value, "at": at, "token": uuid4().hex})
-        while not self._store.create(f"{folder}/{number:08}.json", content):
-            number += 1
+        key = self._facts_key(problem, version)
+        entry = {"name": name, "value": value, "at": datetime.now(UTC).isoformat()}
+        for _ in range(MAX_RACES):
+            known, tag = self._recorded(key)
+            content = seal_document({"facts": [*known, entry], "token": uuid4().hex})
+            store = self._store
+            if store.replace(key, content, tag) if tag else store.create(key, content):
+                return
+        raise StoreError(f"{self.location}/{key}: {MAX_RACES} writes were overtaken; repeat.")
 
     def facts(self, problem: str, version: str) -> dict[str, str]:
         """The newest value of each recorded fact of a version, by its name."""
-        folder = f"{_checked(problem, 'problem')}/facts/{_checked(version, 'version')}"
-        newest = {key.split("/")[-2]: key for key in self._store.keys(folder)}
-        found = (read_document(self._store, key, mend="record it again") for key in newest.values())
-        return {document["name"]: document["value"] for document, _ in filter(None, found)}
+        entries, _ = self._recorded(self._facts_key(problem, version))
+        return {entry["name"]: entry["value"] for entry in entries}
+
+    def _recorded(self, key: str) -> tuple[list[dict[str, str]], str]:
+        """Every recorded fact, oldest first, and the tag; an empty tag where there is none yet."""
+        found = read_document(self._store, key, mend="restore it from a copy")
+        if found is None:
+            return [], ""
+        document, stored = found
+        return document["facts"], stored.tag
+
+    def _facts_key(self, problem: str, version: str) -> str:
+        return f"{_checked(problem, 'problem')}/facts/{_checked(version, 'version')}.json"
 
     def _alias(self, problem: str, name: str) -> Alias:
         return Alias(self._store, _checked(problem, "problem"), _checked(name, "alias"))
@@ -259,14 +271,16 @@ class Registry:
         return sorted({key.split("/")[-2] for key in keys})
 
     def _version(self, problem: str, version: str) -> str:
+        """The folder of a version that is there."""
+        self._check_format()
+        folder = f"{_checked(problem, 'problem')}/versions/{version}"
+        if _VERSION.fullmatch(version) and self._store.read(f"{folder}/{MANIFEST}"):
+            return folder
         known = self.versions(problem)
-        if version not in known:
-            have = listed(_nearest(version, known)) if known else "none; train it first"
-            raise ConfigError(
-                f"registry {self.location}: {problem} has no version '{version[:60]}'; "
-                f"it has {have}."
-            )
-        return f"{problem}/versions/{version}"
+        have = listed(_nearest(version, known)) if known else "none; train it first"
+        raise ConfigError(
+            f"registry {self.location}: {problem} has no version '{version[:60]}'; it has {have}."
+        )
 
     def _verified(self, problem: str, version: str) -> dict[str, Any]:
         """The manifest of a version, once every file was read from where it lies and verified."""

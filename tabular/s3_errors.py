@@ -15,12 +15,17 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.parsers import ResponseParserError
 
 from tabular.errors import StoreError
 
 ABSENT, OTHERWISE = 404, 412
 # 409: two conditional writes met, and one of them has to ask again.
 _PASSING = {409, 429, 500, 502, 503, 504}
+_LOST = (
+    ConnectionError, FlexibleChecksumError, HTTPClientError, IncompleteReadError,
+    ResponseParserError,
+)  # fmt: skip
 _UNKNOWN_CALLER = {
     "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
     "TokenRefreshRequired",
@@ -37,8 +42,7 @@ def status(error: Exception) -> int:
 
 def can_pass(error: Exception) -> bool:
     """Whether the same question may be answered a moment later."""
-    lost = (ConnectionError, FlexibleChecksumError, HTTPClientError, IncompleteReadError)
-    return isinstance(error, lost) or status(error) in _PASSING
+    return isinstance(error, _LOST) or status(error) in _PASSING
 
 
 def may_have_arrived(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
 import threading
@@ -20,7 +21,7 @@ class Fault:
     """What befalls the next `times` requests of a method whose path contains a text.
 
     kind: busy (503, not done), reset (done, then the connection breaks), truncate, corrupt (one
-    byte of the answer), deny (403, not done), silence (no answer, not done).
+    byte of the answer), silence (no answer, not done).
     """
 
     kind: str
@@ -34,12 +35,17 @@ class Fault:
 
 @dataclass
 class Proxy:
-    """Add to `faults` what shall go wrong; `requests` is what came, `struck` what went wrong."""
+    """Add to `faults` what shall go wrong; `requests` is what came, `struck` what went wrong.
+
+    With a `share`, so many of the other requests are struck too, each by a fault drawn for it.
+    """
 
     address: str
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)
+    share: float = 0.0
+    draws: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_fault(self, method: str, path: str) -> str:
@@ -50,7 +56,13 @@ class Proxy:
                     fault.times -= 1
                     self.struck.append(fault.kind)
                     return fault.kind
-        return ""
+            if self.draws.random() >= self.share:
+                return ""
+            kinds = ["busy", "reset"] if method == "PUT" else ["busy", "reset", "truncate"]
+            # A listing has no checksum; a changed one is for TLS to find.
+            kinds += ["corrupt"] if method == "GET" and "list-type" not in path else []
+            self.struck.append(self.draws.choice(kinds))
+            return self.struck[-1]
 
 
 @contextmanager
@@ -78,9 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "silence":
             self.server.is_over.wait(60)  # type: ignore[attr-defined]
             self.close_connection = True
-        elif fault in ("busy", "deny"):
-            code, name = (503, "SlowDown") if fault == "busy" else (403, "AccessDenied")
-            self._answer(code, {}, f"<Error><Code>{name}</Code></Error>".encode())
+        elif fault == "busy":
+            self._answer(503, {}, b"<Error><Code>SlowDown</Code></Error>")
         else:
             self._pass_on(body, fault)
 
