@@ -60,7 +60,8 @@ def test_run_killed_or_interrupted_leaves_a_store_that_the_next_run_uses(tmp_pat
         check_registry_is_whole(tmp_path, {"v1"})
     last = start(tmp_path)
     out, err = last.communicate(timeout=180)
-    assert last.returncode == 0, out + err
+    assert last.returncode == 1, out + err  # published, and no better than v1
+    assert "no better than the champion v1" in out
     assert running_runs(tmp_path) == set()
     check_registry_is_whole(tmp_path, {"v1", "v2"})
 
@@ -116,7 +117,8 @@ def test_full_disk_is_one_sentence_and_loses_nothing(tiny_disk: Path, room_bytes
     filler.unlink()
     again = start(tiny_disk)
     _, err = again.communicate(timeout=180)
-    assert again.returncode == 0, err
+    assert again.returncode == 1, err  # published, and no better than v1
+    check_registry_is_whole(tiny_disk, {"v1", "v2"})
 
 
 def fill(disk: Path, room_bytes: int) -> Path:
