@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-from tabular.errors import StoreError
+from tabular.errors import ConfigError, StoreError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CONNECT_TIMEOUT_S = 8
+CONNECT_TIMEOUT_S = 5
 HELD_PER_WORKER = 2  # one item in work, one that is on its way
 
 
@@ -71,9 +71,23 @@ class Cluster:
         first = [submit(item) for item in islice(rest, HELD_PER_WORKER * self.n_workers)]
         running = as_completed(first)
         for future in running:
-            yield future.result()
+            yield _result(future)
             future.release()
             running.update([submit(item) for item in islice(rest, 1)])
+
+
+def _result(future: Any) -> Any:
+    from distributed import KilledWorker
+    from distributed.client import FutureCancelledError
+    from distributed.comm.core import CommClosedError
+
+    try:
+        return future.result()
+    except (CommClosedError, FutureCancelledError, KilledWorker) as error:
+        raise StoreError(
+            f"the Dask cluster lost its work ({type(error).__name__}); look at its logs (memory?) "
+            "and run the same command again: what is finished is kept."
+        ) from error
 
 
 def _results(done: set[Future[Result]]) -> Iterator[Result]:
@@ -87,6 +101,23 @@ def n_cores() -> int:
 
 
 @contextmanager
+def open_engine(name: str, scheduler: str) -> Iterator[Engine]:
+    """The engine of `--engine` and `--scheduler`; both may be empty.
+
+    Raises:
+        ConfigError: A scheduler is named for the local engine.
+        StoreError: The scheduler does not answer, or has no worker.
+    """
+    if name == "dask":
+        with open_cluster(scheduler) as cluster:
+            yield cluster
+        return
+    if scheduler:
+        raise ConfigError(f"--scheduler {scheduler} goes with --engine dask; add it.")
+    yield Threads()
+
+
+@contextmanager
 def open_cluster(scheduler: str = "", n_workers: int = 0) -> Iterator[Cluster]:
     """Connect to a Dask cluster, or start one of processes on this machine for the while.
 
@@ -95,7 +126,7 @@ def open_cluster(scheduler: str = "", n_workers: int = 0) -> Iterator[Cluster]:
         n_workers: Of a cluster of our own; one for each core if 0.
 
     Raises:
-        StoreError: The scheduler does not answer within 8 seconds, or has no worker.
+        StoreError: The scheduler does not answer within 5 seconds, or has no worker.
     """
     from distributed import Client, LocalCluster
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tabular.bundle import Bundle
 from tabular.engines import Engine
-from tabular.scoring_input import PIECE_ROWS, Piece, ScoringInput
+from tabular.scoring_input import PIECE_ROWS, Piece, ReadInput
 from tabular.scoring_output import claimed, finish
 from tabular.scoring_parts import Job, PartResult, finished_part, score_part
 
@@ -38,7 +38,7 @@ def score_table(
     run: dict[str, Any],
     out: Path,
     *,
-    read_input: Callable[[Path], ScoringInput],
+    read_input: ReadInput,
     engine: Engine,
     progress: Progress,
 ) -> dict[str, Any]:

@@ -6,8 +6,10 @@ table is read from its start, and a piece carries its rows with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -15,12 +17,15 @@ import pyarrow.parquet as pq
 
 from tabular.contract import Contract, match_columns
 from tabular.csv_files import CsvTable
+from tabular.files import whole_file
 from tabular.locations import readable
 from tabular.parquet_files import ParquetTable
 from tabular.readers import StoredTable, open_table
+from tabular.settings import Source
 
 # At least this many rows make a piece: about a second's work, so that little is lost in a crash.
 PIECE_ROWS = 262_144
+COPY = "_input.parquet"  # of a collection, in the work folder
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,9 @@ class ScoringInput:
         return [{"path": i.path, "size_bytes": i.size, "changed_ns": i.mtime_ns} for i in found]
 
 
+ReadInput: TypeAlias = Callable[[Path], ScoringInput]
+
+
 def open_input(contract: Contract, path: str) -> ScoringInput:
     """Look at the table to score. The target is not asked for, and other columns do no harm.
 
@@ -107,6 +115,27 @@ def open_input(contract: Contract, path: str) -> ScoringInput:
         and (known := [n for n in (name.strip(), *column.also_named) if n in given])
     }
     return ScoringInput(table, {**ids, **found}, tuple(ids))
+
+
+def copy_collection(contract: Contract, source: Source, uri: str, work: Path) -> ScoringInput:
+    """Copy a MongoDB collection into the work folder, once: a run that goes on reads the copy.
+
+    Raises:
+        ConfigError: The address, the user or the query is refused.
+        DataError: There is no such collection, nothing in it, or a column is missing.
+        StoreError: The server is away, or the disk is full.
+    """
+    from tabular.mongo import read_batches
+
+    copy = work / COPY
+    if not copy.exists():
+        ids = {name: c for name, c in contract.columns.items() if c.type == "id"}
+        batches = read_batches(uri, source, {**ids, **contract.inputs()})
+        first = next(batches)
+        with whole_file(copy) as unfinished, pq.ParquetWriter(unfinished, first.schema) as writer:
+            for batch in chain([first], batches):
+                writer.write_batch(batch, row_group_size=PIECE_ROWS)
+    return open_input(contract, str(copy))
 
 
 def _parquet_pieces(table: ParquetTable, names: dict[str, str]) -> Iterator[Piece]:

@@ -26,9 +26,10 @@ import pyarrow.parquet as pq
 
 from tabular.errors import ConfigError, StoreError
 from tabular.files import disk_error, sync, whole_file
-from tabular.scoring_parts import ERRORS
+from tabular.scoring_input import COPY
+from tabular.scoring_parts import ERRORS, RUN
 
-RUN, MANIFEST = "_run.json", "_manifest.json"
+MANIFEST = "_manifest.json"
 
 
 def is_csv(out: Path) -> bool:
@@ -83,7 +84,13 @@ def claimed(out: Path, run: Mapping[str, Any]) -> Iterator[Path]:
                 f"{out}: another scoring run is writing here; wait for it, or name another --out."
             ) from error
         _refuse_other(out, work, run)
-        yield work
+        for leftover in work.rglob(".*.part"):
+            leftover.unlink()
+        try:
+            yield work
+        finally:
+            if work.exists() and not any(work.glob("part-*.parquet")):
+                shutil.rmtree(work)  # nothing to go on from
 
 
 def _refuse_taken(out: Path) -> None:
@@ -133,6 +140,7 @@ def finish(out: Path, manifest: Mapping[str, Any]) -> None:
             return
         if not any((work / ERRORS).iterdir()):
             (work / ERRORS).rmdir()
+        (work / COPY).unlink(missing_ok=True)
         with whole_file(work / MANIFEST) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
         (work / ".lock").unlink()

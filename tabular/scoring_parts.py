@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ from tabular.predictor import Predictor
 from tabular.scoring_input import Piece
 from tabular.tree_tables import fast_answer
 
-ERRORS = "_errors"  # a name that readers of Parquet folders pass over
+# Names that readers of Parquet folders pass over.
+ERRORS, RUN = "_errors", "_run.json"
 ROW, PREDICTION, VERSION = "row_number", "prediction", "model_version"
 FACTS = b"bentoline"
 ERROR_SCHEMA = pa.schema(
@@ -95,6 +97,11 @@ def score_part(job: Job, piece: Piece) -> PartResult:
         StoreError: The output folder cannot be written, or the disk is full.
     """
     out, violations = Path(job.out), list[Violation]()
+    if not (out / RUN).exists():
+        raise StoreError(
+            f"{out}: the worker on {platform.node()} does not see this folder; put --out, the "
+            "table and the registry on a disk that all workers share."
+        )
     scorer = _load(job.bundle, job.bundle_sha256)
     try:
         with whole_file(part_path(out, piece.number)) as unfinished:
