@@ -7,56 +7,36 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tabular.contract import Array, Frozen
+from tabular.contract import Frozen
 from tabular.leak_findings import Finding, Rule, as_note, found
 from tabular.leak_splits import METRIC, SplitScore, input_hashes
 from tabular.problem import Problem
 
 MAX_COPIED_SHARE = 0.01
 MIN_COPIED_ROWS = 5
-NEAR_DIGITS = 3
 # A gap must be thrice its noise, and worth the words. The order of rows without a date may mean
 # anything (a file sorted by source, say), so that it takes a larger gap.
 GAP_NOISES, MIN_GAP, MIN_ROW_ORDER_GAP = 3.0, 0.01, 0.05
 
 
 class Copies(Frozen):
-    """Rows whose inputs stand twice: shares of all rows, and of test rows that stand in train.
-
-    `near_share` counts test rows that do so once numbers are rounded to three figures.
-    """
+    """Rows whose inputs stand twice: shares of all rows, and of test rows that stand in train."""
 
     copied_share: float
     n_across: int
     across_share: float
-    near_share: float
 
 
 def count_copies(train: pd.DataFrame, test: pd.DataFrame, problem: Problem) -> Copies:
     """Compare the inputs of (n, k) training and (m, k) test rows; no target is read."""
     ours, theirs = input_hashes(train, problem), input_hashes(test, problem)
     across = np.isin(theirs, ours)
-    near = np.isin(input_hashes(_rounded(test), problem), input_hashes(_rounded(train), problem))
     n_distinct = len(np.unique(np.concatenate([ours, theirs])))
     return Copies(
         copied_share=1 - n_distinct / (len(ours) + len(theirs)),
         n_across=int(across.sum()),
         across_share=float(across.mean()),
-        near_share=float(near.mean()),
     )
-
-
-def _rounded(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.apply(
-        lambda column: _round(column.to_numpy()) if column.dtype.kind == "f" else column
-    )
-
-
-def _round(values: Array) -> Array:
-    size = np.abs(values.astype(np.float64))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        unit = 10.0 ** (np.floor(np.log10(size)) - (NEAR_DIGITS - 1))
-        return np.where(size > 0, np.round(values / unit) * unit, values)
 
 
 def duplicates_across_split(copies: Copies, n_test: int, problem: Problem) -> list[Finding]:
@@ -69,14 +49,6 @@ def duplicates_across_split(copies: Copies, n_test: int, problem: Problem) -> li
             f"{copied}, and {copies.n_across:,} of {n_test:,} test rows "
             f"({copies.across_share:.1%}) stand in the training rows too: {fix}."
         )
-        return [found(problem, "duplicates_across_split", (), values, sentence)]
-    if copies.near_share >= MAX_COPIED_SHARE and copies.near_share * n_test >= MIN_COPIED_ROWS:
-        sentence = (
-            f"{copies.near_share:.1%} of {n_test:,} test rows stand in the training rows too, but "
-            f"for the {NEAR_DIGITS + 1}th figure of their numbers: take the copies out of the "
-            "table, or name what they share in split.group_columns."
-        )
-        values = (copies.near_share, MAX_COPIED_SHARE)
         return [found(problem, "duplicates_across_split", (), values, sentence)]
     if copies.copied_share >= MAX_COPIED_SHARE and problem.split.kind == "group":
         sentence = (

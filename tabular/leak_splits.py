@@ -6,27 +6,30 @@ many rows, so that neither a hard month nor a smaller training part looks like a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GroupKFold, KFold
 
 from tabular.checks import frame_columns
 from tabular.contract import MISSING, Array, Frozen, encode
 from tabular.features import derive, learn_features
-from tabular.leak_measures import rank_correlation, sampled
+from tabular.leak_measures import rank_correlation, roc_auc, sampled
 from tabular.problem import Problem
 from tabular.split import group_ids
 
 MAX_ROWS = 20_000
 FOLDS = 3
-BOOTSTRAP = 100
+REPEATS = 3
+BOOTSTRAP = 60
 MIN_CLASS_ROWS = 10
 MAX_ORDER_CORRELATION = 0.5  # a table sorted by its target tells nothing of time
 MIN_REPEATED_SHARE = 0.01
+MAX_OWNER_SHARE = 0.5  # owners by rows: an id that stands twice on average ties rows together
 METRIC = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "r2"}
 
 
@@ -68,16 +71,24 @@ def split_scores(train: pd.DataFrame, problem: Problem) -> tuple[SplitScore, ...
     rows = train.iloc[places].reset_index(drop=True)
     ids = None if groups is None else groups.ids[places]
     trial = _Trial(rows, problem)
-    random = trial.out_of_fold(KFold(FOLDS, shuffle=True, random_state=problem.seed).split(rows))
-    base = SplitScore(split="random", n_rows=len(rows), score=trial.score(random))
-    if groups is None or ids is None:
-        reason = "every row's inputs stand once, and no column names who a row belongs to"
+    seeds = range(problem.seed, problem.seed + REPEATS)
+    random = [
+        trial.out_of_fold(KFold(FOLDS, shuffle=True, random_state=seed).split(rows))
+        for seed in seeds
+    ]
+    score = float(np.mean([trial.score(answer) for answer in random]))
+    base = SplitScore(split="random", n_rows=len(rows), score=score)
+    if groups is None or ids is None or len(np.unique(ids)) < FOLDS:
+        reason = "no column names who a row belongs to, and copies are few"
         return base, _time_score(trial, random), SplitScore(split="group", reason=reason)
-    folds = GroupKFold(FOLDS, shuffle=True, random_state=problem.seed)
-    grouped = trial.out_of_fold(folds.split(rows, groups=ids))
-    everywhere = np.arange(len(rows))
-    group = trial.compared("group", groups.by, everywhere, grouped, random)
     is_own_split = problem.split.kind == "group"
+    grouped = [
+        trial.out_of_fold(
+            GroupKFold(FOLDS, shuffle=True, random_state=seed).split(rows, groups=ids)
+        )
+        for seed in (seeds if is_own_split else seeds[:1])
+    ]
+    group = trial.compared("group", groups.by, np.arange(len(rows)), grouped[0], random)
     return base, _time_score(trial, grouped if is_own_split else random), group
 
 
@@ -100,40 +111,44 @@ def find_groups(rows: pd.DataFrame, problem: Problem) -> Groups | None:
             ", ".join(problem.split.group_columns) or "identical rows", group_ids(rows, problem)
         )
     for name, column in problem.columns.items():
-        if column.type != "id" or name not in rows:
-            continue
-        values = rows[name].to_numpy(dtype=object)
-        codes = pd.factorize(pd.Series(values).mask(values == MISSING))[0]
-        alone = codes < 0
-        n_groups = int(codes.max(initial=-1)) + 1
-        if FOLDS <= n_groups <= 0.5 * (~alone).sum():
-            return Groups(name, np.where(alone, n_groups + np.arange(len(codes)), codes))
+        if column.type == "id" and name in rows:
+            owners = _owners(rows[name].to_numpy(dtype=object))
+            if len(np.unique(owners)) <= MAX_OWNER_SHARE * len(owners):
+                return Groups(name, owners)
     ids = input_hashes(rows, problem)
     if 1 - len(np.unique(ids)) / len(ids) >= MIN_REPEATED_SHARE:
         return Groups("identical rows", ids)
     return None
 
 
+def _owners(values: Array) -> Array:
+    """A number per id; a missing id is an owner of its own."""
+    codes = pd.factorize(pd.Series(values).mask(values == MISSING))[0]
+    return np.where(codes < 0, len(codes) + np.arange(len(codes)), codes)
+
+
 def input_hashes(rows: pd.DataFrame, problem: Problem) -> Array:
     """A number for each of n rows, equal where all that a prediction reads is equal."""
     names = [name for name in problem.contract.inputs() if name in rows]
-    return pd.util.hash_pandas_object(rows[names], index=False).to_numpy()
+    plain = rows[names].apply(lambda column: column + 0.0 if column.dtype.kind == "f" else column)
+    return pd.util.hash_pandas_object(plain, index=False).to_numpy()  # -0.0 became 0.0
 
 
-def _time_score(trial: _Trial, random: Array) -> SplitScore:
+def _time_score(trial: _Trial, random: Sequence[Array]) -> SplitScore:
     problem, rows = trial.problem, trial.rows
     dates = [name for name, column in problem.columns.items() if column.type == "date"]
     name = problem.split.time_column or (dates[0] if dates else "")
     when = rows[name].to_numpy(dtype=np.float64) if name else np.arange(len(rows), dtype=np.float64)
     by = name or "row order"
-    order = np.argsort(np.where(np.isnan(when), -np.inf, when), kind="stable")
+    when = np.where(np.isnan(when), -np.inf, when)  # rows without a date are learned from
     cut = len(rows) - len(rows) // FOLDS
+    order = np.argsort(when, kind="stable")
     earlier, later = order[:cut], order[cut:]
     if name and when[earlier].max() == when[later].min():
         earlier = earlier[when[earlier] < when[later].min()]
     if reason := trial.why_not_by(order, earlier, later):
         return SplitScore(split="time", by=by, reason=reason)
-    answer = np.full_like(random, np.nan)
+    answer = np.full_like(random[0], np.nan)
     answer[later] = trial.answer(earlier, later)
     return trial.compared("time", by, later, answer, random)
 
@@ -162,10 +177,14 @@ class _Trial:
             force_row_wise=True,
             verbose=-1,
         )
-        model.fit(self.X[learned], self.y[learned])
         if is_number:
+            model.fit(self.X[learned], self.y[learned])
             return model.booster_.predict(self.X[asked])[:, None]
         answer = np.zeros((len(asked), self.n_classes))
+        if len(np.unique(self.y[learned])) == 1:
+            answer[:, self.y[learned[0]]] = 1.0
+            return answer
+        model.fit(self.X[learned], self.y[learned])
         answer[:, model.classes_] = model.predict_proba(self.X[asked])
         return answer
 
@@ -181,7 +200,7 @@ class _Trial:
         if self.problem.task == "regression":
             return float(r2_score(y, said[:, 0]))
         if self.problem.task == "binary":
-            return float(roc_auc_score(y, said[:, 1]))
+            return roc_auc(y == 1, said[:, 1])
         return float(accuracy_score(y, said.argmax(axis=1)))
 
     def compared(
@@ -190,18 +209,25 @@ class _Trial:
         by: str,
         places: Array,
         answer: Array,
-        random: Array,
+        random: Sequence[Array],
     ) -> SplitScore:
+        """Hold an answer against the random splits' at the same rows.
+
+        The gap's noise is that of the rows, by bootstrap, and that of the models, by the repeats:
+        fitted on other rows, they differ too.
+        """
         rng = np.random.default_rng(self.problem.seed)
         draws = (rng.choice(places, len(places)) for _ in range(BOOTSTRAP))
-        gaps = [self.score(random, draw) - self.score(answer, draw) for draw in draws]
+        gaps = [self.score(random[0], draw) - self.score(answer, draw) for draw in draws]
+        repeats = [self.score(one, places) for one in random]
+        of_models = np.var(repeats, ddof=1) if len(repeats) > 1 else 0.0
         return SplitScore(
             split=split,
             by=by,
             n_rows=len(places),
             score=self.score(answer, places),
-            random_score=self.score(random, places),
-            noise=float(np.std(gaps)),
+            random_score=float(np.mean(repeats)),
+            noise=float(np.sqrt(np.var(gaps) + (1 + 1 / len(repeats)) * of_models)),
         )
 
     def why_not_by(self, order: Array, earlier: Array, later: Array) -> str:
