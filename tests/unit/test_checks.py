@@ -1,6 +1,7 @@
 """Bad rows are parted from good ones, each with its reason; what cannot be learned is refused."""
 
 import datetime as dt
+import itertools
 from decimal import Decimal
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabular.checks import check_rows, refuse_too_many
+from tabular import contract_check
+from tabular.checks import check_rows, check_table, refuse_too_many
 from tabular.contract import Column
 from tabular.errors import DataError
 from tabular.frames import frame_columns, to_values
 from tabular.problem import Problem
 from tabular.settings import Candidate, Gate, Search, Source, Split, Target
+from tabular.snapshot import save_snapshot
 from tabular.targets import parse_target
 from tabular.variety import Variety
 
@@ -241,3 +244,107 @@ def test_rows_give_back_the_typed_columns():
     assert columns["x"].dtype == columns["t"].dtype == np.float32
     assert columns["s"].dtype == object
     assert (columns["x"][0], columns["s"][0], columns["t"][0]) == (1, "a", 600)
+
+
+MIXED = {
+    "n": Column(type="number", min=0, max=9, integer=True, unique=True),
+    "o": Column(type="number", min=0, max=5, out_of_range="missing"),
+    "c": Column(type="category", categories=("a", "1"), unseen="refuse", required=True),
+    "i": Column(type="id", unique=True),
+    "t": Column(type="time"),
+}
+CELLS = st.sampled_from(["a", "1", "1.0", "", "NA", "x", "5", "-1", "3.5", "nan", "12:30", "7"])
+
+
+def cells(values):
+    """A column of texts, of whole numbers with gaps, or of floats with gaps."""
+    return st.one_of(
+        st.just(pa.array(values)),
+        st.just(pa.array([len(v) if v else None for v in values])),
+        st.just(pa.array([len(v) / 2 if v else None for v in values])),
+    )
+
+
+@st.composite
+def tables(draw):
+    n = draw(st.integers(1, 20))
+    texts = st.lists(CELLS | st.none(), min_size=n, max_size=n)
+    columns = {name: draw(cells(draw(texts))) for name in MIXED}
+    target = st.lists(st.sampled_from(["0", "1", "7", None]), min_size=n, max_size=n)
+    return pa.table(columns | {"y": pa.array(draw(target), pa.string())})
+
+
+@settings(max_examples=40, deadline=None)
+@given(tables(), st.lists(st.integers(0, 20), max_size=4))
+def test_result_does_not_depend_on_how_a_table_is_cut(table, cuts):
+    case = problem(MIXED, YES_NO.model_copy(update={"missing": "drop"}))
+    cuts = [0, *sorted(min(cut, table.num_rows) for cut in cuts), table.num_rows]
+    cut = pa.concat_tables([table.slice(a, b - a) for a, b in itertools.pairwise(cuts)])
+    whole, again = check_rows(table, case), check_rows(cut, case)
+    pd.testing.assert_frame_equal(whole[0], again[0])
+    pd.testing.assert_frame_equal(whole[1], again[1])
+    assert whole[2] == again[2]
+
+
+def test_missing_target_is_counted_over_all_batches():
+    table = pa.table({"c": ["1"] * 4, "y": ["1", "0", None, None]})
+    pieces = pa.Table.from_batches(table.to_batches(max_chunksize=1))
+    with pytest.raises(DataError, match=r"missing in 2 of 4 rows \(first: row 2\)"):
+        check_rows(pieces, problem({"c": Column(type="number")}))
+
+
+def test_large_whole_numbers_with_gaps_are_told_apart():
+    table = pa.table({"c": pa.array([2**53, 2**53 + 1, None]), "y": ["0", "1", "0"]})
+    rows, refused, _ = check_rows(table, problem({"c": Column(type="id", unique=True)}))
+    assert rows["c"].tolist() == ["9007199254740992", "9007199254740993", ""]
+    assert len(refused) == 0
+
+
+def snapshot_of(columns, folder):
+    batches = pa.table(columns).to_batches()
+    return save_snapshot(batches, folder / "snapshots", source="a", synthetic=False)
+
+
+def files_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_checked_table_has_typed_rows_and_a_quarantine_file(tmp_path):
+    case = problem({"c": Column(type="number", max=50)}, max_refused_share=0.5)
+    snapshot = snapshot_of({"c": [*map(str, range(60))], "y": ["0", "1"] * 30}, tmp_path)
+    checked, refused, quarantine = check_table(snapshot, case, home=tmp_path)
+    assert pa.Table.from_batches(checked.batches())["c"].to_pylist() == [
+        float(i) for i in range(51)
+    ]
+    assert checked.columns == ("c", "y")
+    assert (quarantine.n_refused, quarantine.n_values, quarantine.n_listed) == (9, 9, 9)
+    written = pd.read_csv(quarantine.file)
+    assert written.iloc[0].tolist() == [51, "c", 51, "in [-inf, 50]"]
+    pd.testing.assert_frame_equal(written.astype(str), refused.astype(str), check_dtype=False)
+
+
+def test_quarantine_file_is_capped_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(contract_check, "MAX_LISTED_VALUES", 4)
+    case = problem({"c": Column(type="number", max=50)}, max_refused_share=0.5)
+    snapshot = snapshot_of({"c": [*map(str, range(60))], "y": ["0", "1"] * 30}, tmp_path)
+    _, refused, quarantine = check_table(snapshot, case, home=tmp_path)
+    assert (quarantine.n_refused, quarantine.n_values, quarantine.n_listed) == (9, 9, 4)
+    assert quarantine.by_rule == {"c: in [-inf, 50]": 9}
+    assert refused["row"].tolist() == [51, 52, 53, 54]
+
+
+def test_refused_table_leaves_its_quarantine_and_no_rows(tmp_path):
+    case = problem({"c": Column(type="number", max=5)}, max_refused_share=0.5)
+    snapshot = snapshot_of({"c": [*map(str, range(60))], "y": ["0", "1"] * 30}, tmp_path)
+    with pytest.raises(DataError, match="54 of 60 rows"):
+        check_table(snapshot, case, home=tmp_path)
+    assert files_in(tmp_path) == [
+        f"quarantine/p/{snapshot.sha256[:16]}.csv",
+        f"snapshots/{snapshot.sha256[:16]}.parquet",
+    ]
+
+
+def test_table_without_a_good_row_is_refused_for_its_rules(tmp_path):
+    snapshot = snapshot_of({"c": ["x"] * 30, "y": ["0", "1"] * 15}, tmp_path)
+    with pytest.raises(DataError, match=r"30 of 30 rows .*type number"):
+        check_table(snapshot, problem({"c": Column(type="number")}), home=tmp_path)
