@@ -27,14 +27,19 @@ def show_start(problem: Problem, data: str, *, has_mongodb: bool) -> None:
 
 def show_note(sentence: str) -> None:
     """One line beside the outcome."""
-    console.print(sentence, style="yellow")
+    console.print(Text(sentence, "yellow"))
 
 
 def show_outcome(outcome: dict[str, Any]) -> None:
     """Steps, metrics with intervals, gates, verdict, and where everything lies."""
     console.print(_steps(outcome["steps"]))
     console.print(_metrics(outcome["metrics"]))
+    from tabular.gates import SLICE_GAIN  # --rollback, which prints too, must not wait for pandas
+
+    _show_champion(outcome["verdict"]["comparison"])
     for gate in outcome["verdict"]["results"]:
+        if gate["passed"] and gate["metric"].startswith(SLICE_GAIN):
+            continue  # a line for each slice that does not lose would hide the others
         mark, style = ("✓", "green") if gate["passed"] else ("✗", "red")
         console.print(Text(f" {mark} {gate['sentence']}", style=style))
     for finding in outcome["leaks"]["findings"]:
@@ -59,6 +64,29 @@ def show_outcome(outcome: dict[str, Any]) -> None:
         )
     for name in ("bundle", "card", "report"):
         console.print(f"{name:>7}  {outcome[name]}")
+
+
+def _show_champion(comparison: dict[str, Any]) -> None:
+    """What the new version gains on the champion, on all rows and on each slice."""
+    if comparison["note"]:
+        show_note(comparison["note"])
+    if comparison["whole"] is None:
+        return
+    champion = comparison["champion"]
+    table = Table(f"{comparison['metric']} beside {champion}", box=None, pad_edge=False)
+    for name in ("rows", champion, "now", "gain", "95 % interval"):
+        table.add_column(name, justify="right")
+    for part in (comparison["whole"], *comparison["slices"]):
+        gain = part["gain"]
+        table.add_row(
+            Text(f"{part['column']}: {part['value']}" if "column" in part else "all rows"),
+            f"{part['n_rows']:,}",
+            f"{part['champion']:.4f}",
+            f"{part['challenger']:.4f}",
+            f"{gain['value']:+.4f}",
+            f"{gain['low']:+.4f} to {gain['high']:+.4f}",
+        )
+    console.print(table)
 
 
 def _steps(steps: list[dict[str, Any]]) -> Table:

@@ -18,6 +18,7 @@ from tabular.settings import Alias, Gate, Promotion, Severity
 
 # A percentile interval over fewer rows says too little to put one model in another's place.
 MIN_ROWS = 100
+SLICE_GAIN = "gain_in_"  # how the metric of a slice's result begins
 ALIASES: tuple[Alias, ...] = get_args(Alias)  # a version is led through them in this order
 BY_HAND = 'to replace it all the same: --promote VERSION --to production --override "reason"'
 
@@ -200,7 +201,7 @@ def _hold_slices(comparison: Comparison, promotion: Promotion) -> tuple[GateResu
     allowed = -promotion.max_slice_loss
     return tuple(
         GateResult(
-            metric=f"gain_in_{one.column}: {one.value}",
+            metric=f"{SLICE_GAIN}{one.column}: {one.value}",
             limit=f"at least {allowed:g}",
             value=one.gain.value,
             passed=one.gain.value >= allowed,
