@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -15,6 +16,9 @@ from tabular.parquet_files import BATCH_ROWS
 from tabular.problem import Problem
 from tabular.readers import open_table
 from tabular.settings import Source
+
+if TYPE_CHECKING:
+    from tabular.mongo import Progress
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,15 @@ class Rows:
 
 
 def open_rows(
-    problem: Problem, *, data: str, root: Path, mongodb_uri: str, needs_target: bool = False
+    problem: Problem,
+    *,
+    data: str,
+    root: Path,
+    mongodb_uri: str,
+    needs_target: bool = False,
+    progress: Callable[[Progress], None] = lambda _: None,
 ) -> Rows:
-    """Find the problem's rows and its columns among them; no row is read yet.
+    """Find the problem's rows and its columns among them.
 
     Args:
         problem: Its source is read, unless `data` is given.
@@ -43,6 +53,7 @@ def open_rows(
         root: Folder that relative paths in the YAML start from.
         mongodb_uri: The server for kind mongodb; where it is empty, `source.otherwise` is read.
         needs_target: Whether rows without the target are refused.
+        progress: Told how far the reading of a collection is.
 
     Raises:
         ConfigError: Kind mongodb, and there is neither a server nor another source.
@@ -54,7 +65,7 @@ def open_rows(
     source = problem.source
     if source.kind == "mongodb":
         if mongodb_uri:
-            return _from_mongodb(problem, mongodb_uri, needs_target)
+            return _from_mongodb(problem, mongodb_uri, needs_target, progress)
         source = source.otherwise or _no_server(source)
     if source.kind == "sample":
         return _generated(problem, source, root)
@@ -86,15 +97,24 @@ def _in_memory(problem: Problem, table: pa.Table, what: str, *, synthetic: bool 
     return Rows(tuple(found), renamed, what, synthetic, table.num_rows)
 
 
-def _from_mongodb(problem: Problem, uri: str, needs_target: bool) -> Rows:
+def _from_mongodb(
+    problem: Problem, uri: str, needs_target: bool, progress: Callable[[Progress], None]
+) -> Rows:
+    """Read the collection to its end: only then it is known to be whole, and which columns it has.
+
+    What came is on the disk and not in memory by then.
+    """
     from tabular.mongo import read_batches
 
-    source, columns = problem.source, _with_target(problem).columns
-    batches = read_batches(uri, source, columns)
-    first = next(batches)  # the server, the login and the fields are tried here
-    found = _find_columns(problem, first.schema.names, source.collection, needs_target)
-    renamed = (_renamed(batch.select(list(found)), found) for batch in chain([first], batches))
-    return Rows(tuple(found), renamed, f"{source.database}.{source.collection}")
+    source = problem.source
+    target = Column(type="number" if problem.task == "regression" else "category")
+    columns = {**problem.columns, problem.target.column: target}
+    batches = read_batches(uri, source, columns, progress=progress)
+    first = next(batches)
+    what = f"{source.database}.{source.collection}"
+    found = _find_columns(problem, first.schema.names, what, needs_target)
+    renamed = (_renamed(batch, found) for batch in chain([first], batches))
+    return Rows(tuple(found), renamed, what)
 
 
 def _no_server(source: Source) -> Source:

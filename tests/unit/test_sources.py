@@ -1,6 +1,9 @@
 """Tables are read as they are, in batches, under the contract's names."""
 
+import gzip
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tabular.contract import Column
@@ -105,3 +108,113 @@ def test_sklearn_tables_have_class_names_as_target():
 def test_an_unknown_sklearn_table_is_refused():
     with pytest.raises(ConfigError, match="no bundled table 'irys'; try 'iris'"):
         read_sklearn("irys")
+
+
+HEADER, LINES = b"x,note,y\n", b"".join(b"%d,n,%d\n" % (i, i * 7) for i in range(100_000))
+
+
+def test_gzip_is_read_as_the_plain_file_is(tmp_path):
+    (tmp_path / "a.csv").write_bytes(HEADER + LINES)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(HEADER + LINES))
+    assert read_all(tmp_path / "a.csv.gz").equals(read_all(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.999])
+def test_gzip_that_breaks_off_is_refused(tmp_path, kept):
+    packed = gzip.compress(HEADER + LINES)
+    (tmp_path / "a.csv.gz").write_bytes(packed[: int(len(packed) * kept)])
+    with pytest.raises(DataError, match=r"a\.csv\.gz: cannot be read as csv \(Truncated .*copy it"):
+        read_all(tmp_path / "a.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("second", "part"),
+    [
+        (b"x,note,y\n", r"row 100000 is a second header.*Take that line out"),
+        (b" y ,x,note\n", "row 100000 is a second header"),
+        (b"x,remark,y\n", "row 100000 is a second header"),
+        (b"x,note,extra,y\n", r"Row #100002: Expected 3 columns, got 4\)"),
+        (b'1,"never closed,2\n' + LINES * 12, "a quote is never closed"),
+    ],
+    ids=["repeated", "reordered", "other-column", "wider", "quote"],
+)
+def test_csv_that_changes_midway_is_refused(tmp_path, second, part):
+    (tmp_path / "a.csv").write_bytes(HEADER + LINES + second + LINES)
+    with pytest.raises(DataError, match=part):
+        read_all(tmp_path / "a.csv")
+
+
+def test_value_that_equals_a_columns_name_is_no_header(tmp_path):
+    (tmp_path / "a.csv").write_text("x,note,y\n1,x,2\n3,y,4\n")
+    assert read_all(tmp_path / "a.csv").num_rows == 2
+
+
+PARTS = {"b": {"x": [3], "y": ["c"]}, "a": {"x": [1, 2], "y": ["a", None]}}
+
+
+def write_parts(folder, parts):
+    for name, columns in parts.items():
+        path = folder / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(columns), path)
+    return folder
+
+
+def test_parts_are_read_in_the_order_of_their_names(tmp_path):
+    folder = write_parts(tmp_path / "t", PARTS)
+    (folder / "_SUCCESS").touch()
+    (folder / ".c.parquet").write_bytes(b"hidden")
+    assert read_all(folder).to_pydict() == {"x": [1, 2, 3], "y": ["a", None, "c"]}
+    assert open_table(str(folder)).n_rows == 3
+
+
+def test_part_with_columns_in_another_order_or_without_values_fits(tmp_path):
+    parts = {"a": {"x": [1], "y": pa.array([None])}, "b": {"y": ["b"], "x": [2]}}
+    assert read_all(write_parts(tmp_path / "t", parts)).to_pydict() == {
+        "x": [1, 2],
+        "y": [None, "b"],
+    }
+
+
+def test_folders_with_a_value_in_their_name_give_a_column(tmp_path):
+    parts = {
+        "city=Graz/day=1/0": {"x": [1, 2]},
+        "city=S%C3%A3o Paulo/day=2/0": {"x": [3]},
+        "city=__HIVE_DEFAULT_PARTITION__/day=3/0": {"x": [4]},
+    }
+    table = read_all(write_parts(tmp_path / "t", parts)).to_pylist()
+    assert sorted((row["x"], row["city"], row["day"]) for row in table) == [
+        (1, "Graz", "1"), (2, "Graz", "1"), (3, "São Paulo", "2"), (4, None, "3"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("other", "part"),
+    [
+        ({"x": [1], "z": ["a"]}, r"b\.parquet: this part has other columns .*\['y'\].*\['z'\]"),
+        ({"x": ["one"], "y": ["a"]}, r"b\.parquet: column 'x' is string .* int64 in .*a\.parquet"),
+    ],
+)
+def test_parts_that_differ_are_refused(tmp_path, other, part):
+    folder = write_parts(tmp_path / "t", PARTS | {"b": other})
+    with pytest.raises(DataError, match=part):
+        open_table(str(folder))
+
+
+def test_part_with_damaged_bytes_is_named(tmp_path):
+    columns = {"x": list(range(50_000)), "y": [str(i) for i in range(50_000)]}
+    folder = write_parts(tmp_path / "t", {"a": columns, "b": columns})
+    data = bytearray((folder / "b.parquet").read_bytes())
+    data[2_000:2_400] = b"\xff" * 400
+    (folder / "b.parquet").write_bytes(data)
+    with pytest.raises(DataError, match=r"b\.parquet: cannot be read as parquet"):
+        read_all(folder)
+
+
+def test_mongodb_without_a_server_is_read_otherwise(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    place = {"kind": "mongodb", "database": "d", "collection": "rows"}
+    case = problem(**place, otherwise=Source(kind="csv", path="a.csv"))
+    assert rows_of(case, tmp_path)[1].source == "a.csv"
+    with pytest.raises(ConfigError, match=r"'rows'.*MONGODB_URI is not set; set MONGODB_URI"):
+        rows_of(problem(**place), tmp_path)
