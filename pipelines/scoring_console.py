@@ -63,14 +63,14 @@ def show_scored(outcome: dict[str, Any]) -> None:
     """Rows, refused rows and why, and where everything lies."""
     speed = outcome["rows"] / max(outcome["seconds"], 1e-3)
     console.print(
-        f"{outcome['rows']:,} rows answered by {outcome['problem']} {outcome['version']} in "
+        f"{outcome['rows']:,} rows scored by {outcome['problem']} {outcome['version']} in "
         f"{outcome['seconds']:.1f} s ({speed:,.0f} rows/s)"
     )
     if outcome["refused"]:
         worst = sorted(outcome["by_rule"].items(), key=lambda item: -item[1])[:3]
         reasons = "; ".join(f"{rule} ({n:,})" for rule, n in worst)
         console.print(
-            f"{outcome['refused']:,} rows break the contract and have no answer: {reasons}",
+            f"{outcome['refused']:,} of them broke the contract and have no answer: {reasons}",
             style="yellow",
         )
     console.print(f"    out  {outcome['out']}")

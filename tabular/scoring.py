@@ -21,11 +21,11 @@ FORMAT_VERSION = 1
 Progress = Callable[[PartResult, bool], None]
 
 
-def describe_run(bundle: Bundle, version: str, source: Any) -> dict[str, Any]:
+def describe_run(bundle: Bundle, problem: str, version: str, source: Any) -> dict[str, Any]:
     """What is scored with what, as JSON: runs with the same description give the same answers."""
     return {
         "format_version": FORMAT_VERSION,
-        "problem": bundle.manifest["problem"],
+        "problem": problem,
         "version": version,
         "bundle_sha256": bundle.manifest["sha256"],
         "piece_rows": PIECE_ROWS,

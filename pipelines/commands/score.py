@@ -35,7 +35,7 @@ def run(options: argparse.Namespace, place: Place) -> int:
     version = registry.resolve(problem, "production")
     bundle = load_bundle(registry.fetch(problem, version))
     read_input, source = _input(options, place, bundle)
-    described = describe_run(bundle, version, source)
+    described = describe_run(bundle, problem, version, source)
     out = _out(options.out, place.home / "scores" / problem, described)
     with (
         open_engine(options.engine or "", options.scheduler or "") as engine,

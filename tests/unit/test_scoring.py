@@ -65,7 +65,7 @@ def score(bundle, source: Path, out: Path, engine=None, seen=None):
     table = open_input(bundle.contract.contract, str(source))
     return score_table(
         bundle,
-        describe_run(bundle, "v3", table.fingerprint()),
+        describe_run(bundle, "tiny", "v3", table.fingerprint()),
         out,
         read_input=lambda _: table,
         engine=engine or Threads(2),
