@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tabular.problem import Problem
+if TYPE_CHECKING:  # --rollback does not wait for what it does not need
+    from tabular.problem import Problem
 
 console = Console(highlight=False, soft_wrap=True)
 

@@ -29,9 +29,9 @@ def show_diff(diff: Mapping[str, Any]) -> None:
     for section in (*_ALWAYS, *_WHERE_DIFFERENT):
         for name, pair in diff[section].items():
             if section in _ALWAYS or pair[0] != pair[1]:
-                table.add_row(section, name, *(_shown(value) for value in pair))
+                table.add_row(section, name, *(Text(_shown(value)) for value in pair))
     for change in diff["contract"]:
-        pair = (_shown(value) for value in change["values"])
+        pair = (Text(_shown(value)) for value in change["values"])
         table.add_row("contract", f"{change['column']}: {change['key']}", *pair)
     console.print()
     console.print(table)

@@ -56,10 +56,16 @@ def promote(
         raise RefusedError(
             f"registry {registry.location}: {problem} {version} may not be {alias}: "
             f"{'; '.join(against)}. Nothing was changed. Train a better model, or move it all the "
-            'same with --override "reason", which the audit keeps.'
+            f'same by --promote {version} --to {alias} --override "reason", which the audit keeps.'
         )
     return registry.set_alias(
-        problem, alias, version, actor=actor(), why=why, expected=present, override=override
+        problem,
+        alias,
+        version,
+        actor=actor(),
+        why=why,
+        expected=present,
+        override=override if against else "",
     )
 
 

@@ -56,8 +56,8 @@ def _hold(lock: IO[str], folder: Path, wait_s: float) -> None:
         except BlockingIOError as error:
             if time.monotonic() >= deadline:
                 raise StoreError(
-                    f"{folder}: another training run is using this ZenML store; wait for it, or "
-                    "set BENTOLINE_HOME to another folder."
+                    f"{folder}: another run or promotion is using this ZenML store; wait for it, "
+                    "or set BENTOLINE_HOME to another folder."
                 ) from error
             time.sleep(POLL_S)
         else:

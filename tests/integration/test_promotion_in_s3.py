@@ -1,0 +1,78 @@
+"""Moves by hand where the registry is in S3: quick, and one sentence where S3 is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tabular.registry import Registry, open_registry
+from tests import s3
+from tests.unit.published import Published
+
+ROOT = Path(__file__).parents[2]
+LOCATION = f"s3://{s3.BUCKET}/models"
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """A registry in S3 whose production was v1 and is v2."""
+    local = Published(tmp_path, None)  # type: ignore[arg-type]  # nothing is called on it
+    local.add()
+    with s3.moto() as endpoint:
+        for name, value in s3.credentials(endpoint).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("BENTOLINE_HOME", str(tmp_path))
+        monkeypatch.setenv("BENTOLINE_REGISTRY", LOCATION)
+        s3.client(endpoint).create_bucket(Bucket=s3.BUCKET)
+        registry = open_registry(LOCATION)
+        for version in ("v1", "v2"):
+            assert registry.publish("tiny", tmp_path / "sealed1") == version
+            registry.set_alias("tiny", "production", version, actor="test", why="to begin with")
+        yield registry
+
+
+def command(*flags: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run the command in a process of its own; its outcome and CPU seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "run.py", *flags],
+        cwd=ROOT,
+        env={name: text for name, text in os.environ.items() if name != "ZENML_CONFIG_PATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_rollback_in_s3_takes_less_than_two_seconds_of_cpu(registry: Registry) -> None:
+    done, cpu_s = command("--rollback", "--problem", "tiny")
+    assert done.returncode == 0, done.stderr
+    assert registry.alias("tiny", "production") == "v1"
+    assert cpu_s < 2
+
+
+def test_status_and_diff_read_a_registry_in_s3(registry: Registry) -> None:
+    done, _ = command("--status", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["problems"]["tiny"]["aliases"] == {"production": "v2"}
+    done, _ = command("--diff", "v1", "production", "--problem", "tiny")
+    assert done.returncode == 0, done.stderr
+    assert "The contracts are the same" in done.stdout
+
+
+@pytest.mark.usefixtures("registry")
+def test_s3_that_is_away_is_one_sentence_and_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{s3.free_port()}")
+    done, _ = command("--rollback", "--problem", "tiny")
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "registry" in done.stderr
