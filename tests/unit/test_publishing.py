@@ -1,0 +1,56 @@
+"""A version gets the names that its verdict carries, and production only from its champion."""
+
+import pytest
+
+from tabular.challenge import Comparison
+from tabular.errors import StoreError
+from tabular.gates import decide
+from tabular.publishing import publish
+from tabular.registry import open_registry
+from tabular.settings import Gate, Promotion
+from tests.unit.tiny import write_tiny
+
+EVALUATION_SET = {"sha256": "ab" * 32, "n_rows": 9, "snapshot": "cd" * 32}
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return open_registry(str(tmp_path / "registry"))
+
+
+def published(tmp_path, registry, name, *, limit=1.0, champion=""):
+    gates = [Gate(metric="latency_ms", max=limit, alias="production")]
+    comparison = Comparison(metric="f1")
+    verdict = decide(gates, {}, {"latency_ms": 0.5}, Promotion(), comparison)
+    compared = verdict.comparison.model_copy(update={"champion": champion})
+    verdict = verdict.model_copy(update={"comparison": compared})
+    report = {"problem": "tiny", "evaluation_set": EVALUATION_SET, "verdict": verdict.model_dump()}
+    return publish(write_tiny(tmp_path / name), report, verdict, registry.location)["version"]
+
+
+def test_accepted_version_gets_every_name(tmp_path, registry):
+    version = published(tmp_path, registry, "a")
+    assert registry.aliases("tiny") == dict.fromkeys(
+        ("candidate", "staging", "production"), version
+    )
+    assert registry.manifest("tiny", version)["evaluation_set"] == EVALUATION_SET
+
+
+def test_refused_version_goes_as_far_as_its_gates_hold(tmp_path, registry):
+    first = published(tmp_path, registry, "a")
+    second = published(tmp_path, registry, "b", limit=0.1, champion=first)
+    assert registry.aliases("tiny") == {
+        "candidate": second,
+        "staging": second,
+        "production": first,
+    }
+
+
+def test_production_that_moved_since_the_comparison_stays(tmp_path, registry):
+    """The verdict was against v1; meanwhile v2 took its place, and was never compared."""
+    published(tmp_path, registry, "a")
+    published(tmp_path, registry, "b", champion="v1")
+    with pytest.raises(StoreError, match="v2"):
+        published(tmp_path, registry, "c", champion="v1")
+    assert registry.alias("tiny", "production") == "v2"
+    assert registry.alias("tiny", "candidate") == "v3"
