@@ -142,6 +142,17 @@ def test_meddling_with_tags_stages_and_foreign_versions_is_healed(
     assert "candidate" in {tag.name for tag in client.get_model_version(PROBLEM, "v2").tags}
 
 
+def test_store_that_only_zenml_can_read_is_healed_through_zenml(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another ZenML may name its tables otherwise, or be a server."""
+    monkeypatch.setattr("pipelines.store_view._SHOWN", "select ? from nowhere")
+    assert "ZenML" not in call("--status")[1]
+    write_store(home, "update model_version set stage = 'production' where name = ?", "v1")
+    assert f"{PROBLEM} v1 was in production" in call("--status")[1]
+    assert shown(home)["v1"] == "archived"
+
+
 def test_lost_model_version_is_made_again(registry: Registry, call: Call, home: Path) -> None:
     from zenml.client import Client
 
