@@ -118,6 +118,19 @@ def open_engine(name: str, scheduler: str) -> Iterator[Engine]:
 
 
 @contextmanager
+def joblib_on(name: str, scheduler: str) -> Iterator[None]:
+    """Let joblib, and so the candidates' search, run on the engine of `--engine`."""
+    with open_engine(name, scheduler) as engine:
+        if isinstance(engine, Cluster):
+            from joblib import parallel_config
+
+            with parallel_config(backend="dask", client=engine.client, n_jobs=-1):
+                yield
+        else:
+            yield
+
+
+@contextmanager
 def open_cluster(scheduler: str = "", n_workers: int = 0) -> Iterator[Cluster]:
     """Connect to a Dask cluster, or start one of processes on this machine for the while.
 
@@ -136,7 +149,7 @@ def open_cluster(scheduler: str = "", n_workers: int = 0) -> Iterator[Cluster]:
                 n_workers=n_workers or n_cores(),
                 threads_per_worker=1,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 silence_logs="ERROR",
             ) as cluster,
             Client(cluster) as client,
