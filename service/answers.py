@@ -13,6 +13,8 @@ from tabular.predictor import Prediction, RowPrediction
 
 UNSEEN = "a category that training did not see"
 
+NO_WARNINGS: tuple[dict[str, str], ...] = ()
+
 RowAnswer = dict[str, Any]
 
 
@@ -95,48 +97,50 @@ def _errors_by_row(error: RecordsError) -> dict[int, RowAnswer]:
 
 def _answers(model: Model, X: Matrix, request_id: str) -> list[RowAnswer]:
     prediction = model.predictor.predict_matrix(X)
-    shared = {"model_version": model.version, "request_id": request_id, "warnings": ()}
     if prediction.values is None:
-        answers = _of_classes(model, prediction, shared)
+        answers = _of_classes(model, prediction, request_id)
     else:
-        answers = _of_values(model, prediction, shared)
+        answers = _of_values(model, prediction, request_id)
     for column, rows in prediction.unseen.items():
         for row in rows.nonzero()[0].tolist():
             answers[row]["warnings"] = [*answers[row]["warnings"], warning(column)]
     return answers
 
 
-def _of_classes(model: Model, prediction: Prediction, shared: RowAnswer) -> list[RowAnswer]:
+def _of_classes(model: Model, prediction: Prediction, request_id: str) -> list[RowAnswer]:
     assert prediction.labels is not None  # noqa: S101  # classes or values, never neither
     assert prediction.probabilities is not None  # noqa: S101
     classes = model.predictor.decision.classes
-    threshold = model.predictor.decision.threshold
-    answers = []
-    rows = zip(prediction.labels.tolist(), prediction.probabilities.tolist(), strict=True)
-    for label, row in rows:
-        probabilities = dict(zip(classes, row, strict=True))
-        answers.append(
-            {
-                "prediction": label,
-                "confidence": probabilities[label],
-                "probabilities": probabilities,
-                "threshold": threshold,
-                **shared,
-            }
-        )
-    return answers
+    threshold, version = model.predictor.decision.threshold, model.version
+    by_class = [dict(zip(classes, row, strict=True)) for row in prediction.probabilities.tolist()]
+    return [
+        {
+            "prediction": label,
+            "confidence": probabilities[label],
+            "probabilities": probabilities,
+            "threshold": threshold,
+            "model_version": version,
+            "request_id": request_id,
+            "warnings": NO_WARNINGS,
+        }
+        for label, probabilities in zip(prediction.labels.tolist(), by_class, strict=True)
+    ]
 
 
-def _of_values(model: Model, prediction: Prediction, shared: RowAnswer) -> list[RowAnswer]:
+def _of_values(model: Model, prediction: Prediction, request_id: str) -> list[RowAnswer]:
     assert prediction.values is not None  # noqa: S101
     decision = model.predictor.decision
-    values = prediction.values.tolist()
-    if prediction.low is None or prediction.high is None:
-        rest = {"unit": decision.unit, "interval": None, "interval_level": None, **shared}
-        return [{"prediction": value, **rest} for value in values]
-    rest = {"unit": decision.unit, "interval_level": decision.interval_level, **shared}
-    ends = zip(prediction.low.tolist(), prediction.high.tolist(), strict=True)
-    return [
-        {"prediction": value, "interval": interval, **rest}
-        for value, interval in zip(values, ends, strict=True)
-    ]
+    shared: RowAnswer = {
+        "unit": decision.unit,
+        "interval": None,
+        "interval_level": None if prediction.low is None else decision.interval_level,
+        "model_version": model.version,
+        "request_id": request_id,
+        "warnings": NO_WARNINGS,
+    }
+    answers = [{"prediction": value, **shared} for value in prediction.values.tolist()]
+    if prediction.low is not None and prediction.high is not None:
+        ends = zip(prediction.low.tolist(), prediction.high.tolist(), strict=True)
+        for answer, interval in zip(answers, ends, strict=True):
+            answer["interval"] = interval
+    return answers

@@ -13,10 +13,10 @@ import sys
 import time
 from collections.abc import Mapping
 
-from service.bodies import DisconnectedError
 from service.errors import RequestError
 from service.http import Answer, Handler, Receive, Request, Route, Scope, Send, send_answer
-from service.inner import Inner
+from service.inner import INNER, Inner
+from service.intake import DisconnectedError
 from service.live import Live
 from service.metrics import Metrics
 from service.prediction_log import PredictionLog
@@ -58,12 +58,14 @@ class App:
         started = time.perf_counter()
         request = Request.of(scope, receive)
         route = self._route(request.path)
+        name = route.name if route else "unknown"
+        if name == INNER:
+            self._metrics.flush()
         try:
             answer = await self._answer(route, request)
         except DisconnectedError:
             return
         await send_answer(send, answer, request.id, has_body=request.method != "HEAD")
-        name = route.name if route else "unknown"
         self._metrics.request(name, answer.status, time.perf_counter() - started)
 
     async def _answer(self, route: Route | None, request: Request) -> Answer:
@@ -88,6 +90,7 @@ class App:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         sys.setswitchinterval(SWITCH_S)
+        logging.getLogger("uvicorn.access").propagate = False  # else it is asked at each request
         self._live.start()
         stopping = asyncio.Event()
         tasks = [
@@ -95,6 +98,7 @@ class App:
             asyncio.create_task(self._settle()),
             asyncio.create_task(self._live.follow()),
             asyncio.create_task(self._log.drain()),
+            asyncio.create_task(self._metrics.keep_flushing()),
         ]
         await send({"type": "lifespan.startup.complete"})
         await receive()

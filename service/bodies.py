@@ -1,12 +1,10 @@
-"""Bodies: read within limits, before anything is parsed, and turned into records."""
+"""Bodies as records: JSON, CSV, or a form with a CSV in it."""
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,21 +12,15 @@ from python_multipart.exceptions import MultipartParseError
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from service.errors import CLOSE, RequestError, overloaded
-from service.http import Receive, Request
+from service.errors import RequestError
+from service.http import Request
 from tabular.contract import Column
 from tabular.settings import Serving
 
-JSON_TYPES = (b"", b"application/json")
+JSON_TYPE = b"application/json"
+JSON_TYPES = (b"", JSON_TYPE)  # a body without a type is taken for JSON
 CSV_TYPE = b"text/csv"
 FORM_TYPE = b"multipart/form-data"
-# Bodies larger than one read of the socket wait in memory: all of them together take at most so
-# many times the limit of one.
-BUFFERED_BODIES = 8
-
-
-class DisconnectedError(Exception):
-    """The client has gone; there is nobody to answer."""
 
 
 class Table(NamedTuple):
@@ -38,104 +30,16 @@ class Table(NamedTuple):
     is_single: bool
 
 
-class Intake:
-    """Reads the bodies of one worker; counts those under way, so that memory is bounded."""
-
-    def __init__(self) -> None:
-        self._n_bytes = 0
-        self.n_waiting = 0
-
-    async def read(self, request: Request, serving: Serving) -> bytes:
-        """Read a body.
-
-        Raises:
-            RequestError: It is larger than the problem's limit, comes too slowly, or the worker
-                holds too many bodies already.
-            DisconnectedError: The client left.
-        """
-        limit = serving.max_body_bytes
-        length = request.headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > limit:
-            raise _too_large(limit)
-        try:
-            async with asyncio.timeout(serving.timeout_s):
-                message = await _next(request.receive)
-                body: bytes = message.get("body", b"")
-                if not message.get("more_body", False):
-                    if len(body) > limit:
-                        raise _too_large(limit)
-                    return body
-                with self.slot(serving):
-                    return await self._read_rest(body, request.receive, limit)
-        except TimeoutError as error:
-            raise RequestError(
-                400,
-                "slow_body",
-                f"the body was not whole after {serving.timeout_s:g} s; send it faster, or less "
-                "of it.",
-                headers=(CLOSE,),
-            ) from error
-
-    @contextmanager
-    def slot(self, serving: Serving) -> Iterator[None]:
-        """A place among the requests that wait: for their body, or for a thread.
-
-        Raises:
-            RequestError: All places are taken.
-        """
-        if self.n_waiting >= serving.max_waiting:
-            raise overloaded(f"{self.n_waiting} requests are waiting here already")
-        self.n_waiting += 1
-        try:
-            yield
-        finally:
-            self.n_waiting -= 1
-
-    async def _read_rest(self, first: bytes, receive: Receive, limit: int) -> bytes:
-        parts = [first]
-        n_bytes = len(first)
-        self._n_bytes += n_bytes
-        try:
-            more = True
-            while more:
-                message = await _next(receive)
-                part: bytes = message.get("body", b"")
-                more = message.get("more_body", False)
-                parts.append(part)
-                n_bytes += len(part)
-                self._n_bytes += len(part)
-                if n_bytes > limit:
-                    raise _too_large(limit)
-                if self._n_bytes > BUFFERED_BODIES * limit:
-                    raise overloaded("too many large bodies are being read")
-            return b"".join(parts)
-        finally:
-            self._n_bytes -= n_bytes
-
-
-async def _next(receive: Receive) -> dict[str, Any]:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise DisconnectedError
-    return message
-
-
-def _too_large(limit: int) -> RequestError:
-    return RequestError(
-        413,
-        "body_too_large",
-        f"the body is larger than {limit:,} bytes; send fewer rows at a time.",
-        headers=(CLOSE,),
-    )
-
-
 def media_type(request: Request) -> bytes:
     """The type of the body that the client names, lower case.
 
     Raises:
         RequestError: It is none that is read here, is compressed, or is not UTF-8.
     """
-    named, _, parameters = request.headers.get(b"content-type", b"").lower().partition(b";")
+    given = request.headers.get(b"content-type", b"")
+    if given in JSON_TYPES and b"content-encoding" not in request.headers:
+        return JSON_TYPE
+    named, _, parameters = given.lower().partition(b";")
     named = named.strip()
     if named not in (*JSON_TYPES, CSV_TYPE, FORM_TYPE):
         raise _unread(f"content type '{shown_bytes(named)}'")

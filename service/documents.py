@@ -120,8 +120,11 @@ def _contract(model: Model) -> bytes:
         }
         for name, column in served.contract.inputs().items()
     }
+    manifest = model.predictor.bundle.manifest
     content = {
         "problem": model.problem,
+        "title": manifest.get("title") or model.problem,
+        "target": manifest.get("target") or {},
         "model_version": model.version,
         "task": model.predictor.decision.task,
         "columns": columns,

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import orjson
 
-from service.bodies import Intake, media_type, parse_json, read_json
+from service.bodies import media_type, parse_json, read_json
 from service.errors import RequestError, broken_contract
 from service.http import JSON, Answer, Request
+from service.intake import Intake
 from service.live import Model
 from tabular.contributions import explain, reference_row
 from tabular.errors import RecordsError

@@ -6,6 +6,9 @@ Routes are counted by their own names, never by the path that a client sent.
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter as Counts
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,9 +21,11 @@ BUCKETS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 60,
 )  # fmt: skip
 
+FLUSH_S = 0.5
+
 
 class Metrics:
-    """Counts one worker's requests."""
+    """Counts one worker's requests, from its event loop."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         by_route = ("route", "status")
@@ -57,38 +62,46 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        self._children = cache(self._bind)
-        self._prediction = cache(self._predictions.labels)
+        self._observe = cache(self._bind)
+        self._tally: dict[tuple[Counter, tuple[str, ...]], int] = {}
         self._served: tuple[str, str] | None = None
 
-    def _bind(self, route: str, status: int) -> tuple[Any, Any]:
-        labels = {"route": route, "status": str(status)}
-        return self._requests.labels(**labels).inc, self._seconds.labels(**labels).observe
+    def _bind(self, route: str, status: int) -> Callable[[float], None]:
+        return self._seconds.labels(route, str(status)).observe
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count one request."""
-        count, observe = self._children(route, status)
-        count()
-        observe(seconds)
+        self._observe(route, status)(seconds)
+        self._add(self._requests, route, str(status))
 
-    def row(self, answer: dict[str, Any]) -> None:
-        """Count one answered row."""
-        self._rows.inc()
-        if "confidence" in answer:
-            self._prediction(answer["prediction"]).inc()
-        for warning in answer["warnings"]:
-            self._unseen.labels(warning["column"]).inc()
-
-    def rows(self, answers: list[dict[str, Any]]) -> None:
+    def rows(self, answers: Sequence[dict[str, Any]]) -> None:
         """Count n answered rows; one that was refused is not counted."""
         good = [answer for answer in answers if "error" not in answer]
-        self._rows.inc(len(good))
-        labels = [answer["prediction"] for answer in good if "confidence" in answer]
-        for label in set(labels):
-            self._prediction(label).inc(labels.count(label))
-        columns = [warning["column"] for answer in good for warning in answer["warnings"]]
-        for column in set(columns):
-            self._unseen.labels(column).inc(columns.count(column))
+        self._add(self._rows, n=len(good))
+        for label, n in Counts([a["prediction"] for a in good if "confidence" in a]).items():
+            self._add(self._predictions, label, n=n)
+        for answer in good:
+            for warning in answer["warnings"]:
+                self._add(self._unseen, warning["column"])
+
+    def _add(self, counter: Counter, *labels: str, n: int = 1) -> None:
+        key = (counter, labels)
+        self._tally[key] = self._tally.get(key, 0) + n
+
+    def flush(self) -> None:
+        """Write down what was tallied: a counter in a shared file is too dear for each request."""
+        tally, self._tally = self._tally, {}
+        for (counter, labels), n in tally.items():
+            (counter.labels(*labels) if labels else counter).inc(n)
+
+    async def keep_flushing(self) -> None:
+        """Flush for ever, and once more at the end."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_S)
+                self.flush()
+        finally:
+            self.flush()
 
     def model(self, model: Model | None) -> None:
         """Say which version serves."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import orjson
 
-from service.answers import answer_good_records, answer_record, answer_records
+from service.answers import RowAnswer, answer_good_records, answer_record, answer_records
 from service.bodies import (
     CSV_TYPE,
     FORM_TYPE,
-    Intake,
     Table,
     media_type,
     parse_json,
@@ -24,6 +24,7 @@ from service.bodies import (
 )
 from service.errors import RETRY_AFTER, RequestError
 from service.http import Answer, Request
+from service.intake import Intake
 from service.live import Live, Model
 from service.metrics import Metrics
 from service.prediction_log import Entry, PredictionLog
@@ -56,9 +57,13 @@ class Predict:
         body = await self._intake.read(request, model.serving)
         if kind == FORM_TYPE:
             body, kind = await uploaded_file(request, body), CSV_TYPE
+        work = partial(_answered, model, request.id, body, kind, is_partial)
         if len(body) > INLINE_BYTES or kind == CSV_TYPE:
-            return await self._in_thread(model, request, body, kind, is_partial)
-        return self._answer(model, request.id, body, kind, is_partial)
+            answered = await self._in_thread(work, model)
+        else:
+            answered = work()
+        self._note(model, request.id, answered)
+        return Answer(200, answered.body)
 
     def model(self) -> Model:
         """The model that serves.
@@ -73,15 +78,11 @@ class Predict:
             )
         return model
 
-    async def _in_thread(
-        self, model: Model, request: Request, body: bytes, kind: bytes, is_partial: bool
-    ) -> Answer:
+    async def _in_thread(self, work: Callable[[], Answered], model: Model) -> Answered:
         with self._intake.slot(model.serving):
-            work = asyncio.get_running_loop().run_in_executor(
-                self._threads, self._answer, model, request.id, body, kind, is_partial
-            )
+            running = asyncio.get_running_loop().run_in_executor(self._threads, work)
             try:
-                return await asyncio.wait_for(work, model.serving.timeout_s)
+                return await asyncio.wait_for(running, model.serving.timeout_s)
             except TimeoutError as error:
                 raise RequestError(
                     503,
@@ -90,40 +91,37 @@ class Predict:
                     headers=(RETRY_AFTER,),
                 ) from error
 
-    def _answer(
-        self, model: Model, request_id: str, body: bytes, kind: bytes, is_partial: bool
-    ) -> Answer:
-        names = list(model.predictor.contract.inputs())
-        if kind == CSV_TYPE:
-            table = read_csv(body, model.predictor.contract.columns, model.serving)
-        else:
-            table = read_json(parse_json(body), names, model.serving)
-        answers = _answers(model, table, request_id, is_partial)
-        self._count(model, table.records, answers, request_id)
-        return Answer(200, orjson.dumps(answers[0] if table.is_single else answers))
-
-    def _count(
-        self,
-        model: Model,
-        records: Sequence[Any],
-        answers: list[dict[str, Any]],
-        request_id: str,
-    ) -> None:
-        if len(answers) == 1 and "error" not in answers[0]:
-            self._metrics.row(answers[0])
-        else:
-            self._metrics.rows(answers)
-        dropped = self._log.n_dropped
-        self._log.put(Entry(time.time(), request_id, model.version, records, answers))
-        if self._log.n_dropped > dropped:
-            self._metrics.log_dropped.inc(self._log.n_dropped - dropped)
-
-    def close(self) -> None:
-        """Let the threads end."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def _note(self, model: Model, request_id: str, answered: Answered) -> None:
+        self._metrics.rows(answered.answers)
+        n_dropped = self._log.put(
+            Entry(time.time(), request_id, model.version, answered.records, answered.answers)
+        )
+        if n_dropped:
+            self._metrics.log_dropped.inc(n_dropped)
 
 
-def _answers(model: Model, table: Table, request_id: str, is_partial: bool) -> list[dict[str, Any]]:
+class Answered(NamedTuple):
+    """Records, their answers, and the body that says them."""
+
+    records: Sequence[Any]
+    answers: list[RowAnswer]
+    body: bytes
+
+
+def _answered(
+    model: Model, request_id: str, body: bytes, kind: bytes, is_partial: bool
+) -> Answered:
+    if kind == CSV_TYPE:
+        table = read_csv(body, model.predictor.contract.columns, model.serving)
+    else:
+        table = read_json(parse_json(body), model.predictor.input_names, model.serving)
+    answers = _answers(model, table, request_id, is_partial)
+    return Answered(
+        table.records, answers, orjson.dumps(answers[0] if table.is_single else answers)
+    )
+
+
+def _answers(model: Model, table: Table, request_id: str, is_partial: bool) -> list[RowAnswer]:
     if table.is_single:
         return [answer_record(model, table.records[0], request_id)]
     if is_partial:

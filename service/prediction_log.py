@@ -31,23 +31,22 @@ def discard(entries: Sequence[Entry]) -> None:
 class PredictionLog:
     """Takes entries from the event loop and gives them to a sink in a thread, a batch at a time.
 
-    `n_dropped` counts the rows that came when `MAX_WAITING_ROWS` were waiting already.
+    At most `MAX_WAITING_ROWS` wait for it.
     """
 
     def __init__(self, sink: Sink = discard) -> None:
         self._sink = sink
         self._waiting: deque[Entry] = deque()
         self.n_waiting = 0
-        self.n_dropped = 0
 
-    def put(self, entry: Entry) -> None:
-        """Hand over an entry, or drop it where too much waits."""
+    def put(self, entry: Entry) -> int:
+        """Hand over an entry, or drop it where too much waits; return the rows dropped."""
         n_rows = len(entry.answers)
         if self.n_waiting + n_rows > MAX_WAITING_ROWS:
-            self.n_dropped += n_rows
-            return
+            return n_rows
         self.n_waiting += n_rows
         self._waiting.append(entry)
+        return 0
 
     async def drain(self) -> None:
         """Give what waits to the sink, for ever; on cancellation, what is left."""

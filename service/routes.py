@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from service.documents import Documents
+from service.explain import Explain
 from service.http import Route
 from service.inner import Inner
 from service.jobs import Jobs
 from service.live import Live
+from service.pages import index, page_file
 from service.predict import Predict
+from service.versions import Versions
 
 
 def routes(live: Live, predict: Predict, inner: Inner) -> dict[str, Route]:
     """Every route by its path; `/train/*` stands for one further part."""
     return {
         "/predict": Route("predict", {"POST": predict}),
+        "/": Route("page", {"GET": index}),
+        "/page/*": Route("page", {"GET": page_file}),
+        "/explain": Route("explain", {"POST": Explain(predict.model)}),
+        "/versions": Route("versions", {"GET": Versions(live)}),
         **Documents(live, predict.model).routes(),
         **Jobs(live.settings).routes(),
         **inner.routes(),

@@ -20,6 +20,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -117,6 +118,13 @@ class Feature(Frozen):
     name: str
     kind: FeatureKind
     categories: tuple[str, ...] = ()
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        """Code by category, the missing one included; what is not in it is -1."""
+        codes = {category: code for code, category in enumerate(self.categories)}
+        codes.setdefault(MISSING, len(self.categories))
+        return codes
 
 
 class Contract(Frozen):
@@ -389,7 +397,6 @@ def encode(features: Sequence[Feature], columns: Mapping[str, Array]) -> Matrix:
         if feature.kind == "number":
             matrix[:, position] = values
         else:
-            code = {category: i for i, category in enumerate(feature.categories)}
-            code.setdefault(MISSING, len(feature.categories))
-            matrix[:, position] = [code.get(value, -1) for value in values]
+            code = feature.codes.get
+            matrix[:, position] = [code(value, -1) for value in values.tolist()]
     return matrix

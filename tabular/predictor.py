@@ -16,7 +16,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from tabular.bundle import GRAPH, Bundle
-from tabular.contract import MISSING, Array, Feature, Matrix, encode
+from tabular.contract import Array, Matrix, encode
 from tabular.errors import BundleError
 from tabular.features import derive
 from tabular.records import BrokenRuleError, Record, TableReader, dtype_of, name_columns
@@ -85,11 +85,12 @@ class Predictor:
         inputs = self.contract.inputs()
         self._table = TableReader(self.contract)
         self._readers = self._table.readers
+        self.input_names = tuple(inputs)
         self._dtypes = {name: dtype_of(column.type) for name, column in inputs.items()}
         self._category_places = [
             place for place, feature in enumerate(self.features) if feature.kind == "category"
         ]
-        self._codes = [_codes(feature) for feature in self.features]
+        self._codes = [f.codes if f.kind == "category" else None for f in self.features]
         for feature in self.features:  # what is served most is read fast from the first request on
             if feature.name in self._readers:
                 with suppress(BrokenRuleError):  # "" where the column is required
@@ -250,12 +251,3 @@ def _run(session: ort.InferenceSession, X: Matrix) -> Array:
         return np.empty((0, width), dtype=np.float32)
     parts = range(0, len(X), BATCH_ROWS)
     return np.concatenate([_run(session, X[start : start + BATCH_ROWS]) for start in parts])
-
-
-def _codes(feature: Feature) -> dict[str, int] | None:
-    """Code by category, as `contract.encode` gives them; None for a number."""
-    if feature.kind == "number":
-        return None
-    codes = {category: code for code, category in enumerate(feature.categories)}
-    codes.setdefault(MISSING, len(feature.categories))
-    return codes

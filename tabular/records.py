@@ -97,6 +97,9 @@ class Reader:
             numbers = np.array(values, dtype=np.float64)  # None becomes NaN
         except OverflowError:
             return None
+        if numbers.min() >= self._low and numbers.max() <= self._high:  # and none is missing
+            if not (self._column.integer and (numbers % 1).any()):
+                return numbers.astype(np.float32)
         typed, broken = parse_column(self._column, numbers, self._tokens)
         return None if broken or any(broken_rules(self._column, typed)) else typed
 

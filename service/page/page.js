@@ -7,11 +7,11 @@ import { fillIn, showForm } from "./form.js";
 import { showVersions } from "./versions.js";
 
 async function start() {
-  const [contract, health] = await Promise.all([getJson("contract"), fetch("health").then((answer) => answer.json())]);
+  const contract = readable(await getJson("contract"));
   document.title = contract.title;
   byId("title").textContent = contract.title;
   byId("about").textContent = about(contract.target);
-  byId("served").textContent = `Model ${health.model_version}, ${health.status}.`;
+  byId("served").textContent = `Served: ${contract.model_version}.`;
   showForm(contract);
   prepareBatch(contract);
   byId("example").addEventListener("click", () => fillIn(contract.example));
@@ -21,9 +21,19 @@ async function start() {
   });
 }
 
+// A list of columns. Categories are closed only where the contract refuses others, or names few.
+function readable(contract) {
+  const columns = Object.entries(contract.columns).map(([name, column]) => {
+    const categories = column.categories ?? column.known_categories ?? [];
+    return { ...column, name, categories, isOpen: !column.categories };
+  });
+  return { ...contract, columns };
+}
+
 function about(target) {
   const unit = target.unit ? ` (${target.unit})` : "";
-  return target.description ? `${target.description}${unit}.` : `Predicts ${target.column}${unit}.`;
+  if (target.description) return `${target.description}${unit}.`;
+  return target.column ? `Predicts ${target.column}${unit}.` : "";
 }
 
 function unreachable(error) {
