@@ -20,7 +20,7 @@ from typing import Any
 
 from tabular.bundle import load_bundle
 from tabular.registry import Registry, open_registry
-from tests.faults.registry_worker import ALIAS, PROBLEM, promote
+from tests.faults.registry_worker import ALIAS, PROBLEM, be_patient, promote
 from tests.unit.tiny import write_tiny
 
 N_RACERS = 8
@@ -64,6 +64,7 @@ def race(location: str, scratch: Path, n_rounds: int) -> dict[str, int]:
     Returns:
         What the audit holds, and how often the onlooker looked.
     """
+    be_patient()
     bundle = str(write_tiny(scratch / "bundle").path)
     registry = open_registry(location, scratch / "cache")
     with ExitStack() as stack:
@@ -139,6 +140,7 @@ def kill(location: str, scratch: Path, n_kills: int, seed: int = 1) -> dict[str,
     Returns:
         How many of the kills changed what: versions made, moves made, attempts left unfinished.
     """
+    be_patient()
     bundle = write_tiny(scratch / "bundle").path
     registry = open_registry(location, scratch / "cache")
     assert promote(registry, registry.publish(PROBLEM, bundle), "first") == "won"
