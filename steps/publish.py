@@ -22,7 +22,7 @@ def publish(
 ) -> Annotated[dict[str, str], "published_version"]:
     """Seal the bundle with its report; the version is visible only when whole."""
     report = {**report, "run": str(get_step_context().pipeline_run.id)}
-    published = publishing.publish(bundle, report, verdict, registry)
+    published = publishing.publish(bundle, report, verdict, problem.serving, registry)
     mirror_problem(open_registry(registry), problem.name)
     log_metadata({"version": published["version"], "accepted": verdict.accepted})
     return published

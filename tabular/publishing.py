@@ -10,10 +10,11 @@ from tabular.bundle import Bundle, seal
 from tabular.challenge import CHAMPION
 from tabular.gates import ALIASES, Verdict
 from tabular.registry import ANY, open_registry
+from tabular.settings import Serving
 
 
 def publish(
-    bundle: Bundle, report: dict[str, Any], verdict: Verdict, registry: str
+    bundle: Bundle, report: dict[str, Any], verdict: Verdict, serving: Serving, registry: str
 ) -> dict[str, str]:
     """Seal the bundle with its report, publish it, and let the verdict's aliases name it.
 
@@ -28,7 +29,11 @@ def publish(
     versions = open_registry(registry)
     with tempfile.TemporaryDirectory(prefix="bentoline-") as folder:
         kept = {k: v for k, v in report.items() if k not in ("curves", "steps")}
-        facts = {"evaluation_set": report["evaluation_set"], "report": kept}
+        facts = {
+            "evaluation_set": report["evaluation_set"],
+            "serving": serving.model_dump(),
+            "report": kept,
+        }
         sealed = seal(bundle, Path(folder) / "bundle", facts)
         version = versions.publish(name, sealed.path)
     for alias in (alias for alias in ALIASES if verdict.carries[alias]):
