@@ -120,13 +120,16 @@ def _contract(model: Model) -> bytes:
         }
         for name, column in served.contract.inputs().items()
     }
-    manifest = model.predictor.bundle.manifest
+    manifest, decision = model.predictor.bundle.manifest, model.predictor.decision
     content = {
         "problem": model.problem,
         "title": manifest.get("title") or model.problem,
         "target": manifest.get("target") or {},
         "model_version": model.version,
-        "task": model.predictor.decision.task,
+        "task": decision.task,
+        "classes": decision.classes,
+        "positive": None if decision.positive is None else decision.classes[decision.positive],
+        "threshold": decision.threshold,
         "columns": columns,
         "example": example_record(served),
         "max_rows": model.serving.max_rows,

@@ -16,7 +16,7 @@ export async function predictOne(contract) {
   showErrors([]);
   const answer = await answered.json();
   const explanation = explained.ok ? await explained.json() : null;
-  show(...(answer.probabilities ? classes(answer) : value(answer)), ...warnings(answer), ...moved(contract, explanation), served(answer));
+  show(...(answer.probabilities ? classes(contract, answer) : value(answer)), ...warnings(answer), ...moved(contract, explanation), served(answer));
   byId("answer").focus({ preventScroll: false });
 }
 
@@ -40,25 +40,19 @@ function show(...parts) {
   byId("answer").replaceChildren(element("h2", {}, "Answer"), ...parts);
 }
 
-function classes(answer) {
+function classes(contract, answer) {
   const rows = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
-  const isBinary = rows.length === 2 && typeof answer.threshold === "number";
   const said = `${answer.prediction}, probability ${percent(answer.confidence)}`;
   const parts = [
     element("p", { class: "headline" }, answer.prediction),
     element("p", {}, `Probability ${percent(answer.confidence)}.`),
     bars(rows.slice(0, MAX_BARS), said),
   ];
-  if (isBinary) parts.push(element("p", { class: "empty" }, thresholdWords(answer)));
+  if (contract.positive) {
+    const words = `The model says “${contract.positive}” from a probability of ${percent(answer.threshold)}.`;
+    parts.push(element("p", { class: "empty" }, words));
+  }
   return parts;
-}
-
-// The class whose probability is held against the threshold is the one said exactly when it reaches it.
-function thresholdWords(answer) {
-  const held = Object.entries(answer.probabilities).find(
-    ([name, p]) => (p >= answer.threshold) === (name === answer.prediction),
-  );
-  return held ? `The model says ${answer.positive ?? held[0]} from a probability of ${percent(answer.threshold)}.` : "";
 }
 
 function bars(rows, label) {
