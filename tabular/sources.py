@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
@@ -19,6 +19,28 @@ from tabular.settings import Source
 
 if TYPE_CHECKING:
     from tabular.mongo import Progress
+
+
+class Table(Protocol):
+    """Columns under the names that their source gives them; each can be read from its start."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def n_rows(self) -> int | None: ...
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Some columns, at most 65,536 rows at a time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """A table that was found, where in words, and how messages name it."""
+
+    table: Table
+    source: str
+    where: str
+    synthetic: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,49 +82,70 @@ def open_rows(
         DataError: The table is missing, empty, unreadable, or its columns are not the problem's.
         StoreError: A server does not answer, or refuses.
     """
+    found = find_table(problem, data=data, root=root, mongodb_uri=mongodb_uri, progress=progress)
+    table, target = found.table, problem.target.column
+    has_target = target in (name.strip() for name in table.names)
+    contract = with_target(problem) if needs_target or has_target else problem.contract
+    names = match_columns(contract, table.names, where=found.where)
+    batches = (_renamed(batch, names) for batch in table.batches(list(names.values())))
+    return Rows(tuple(names), batches, found.source, found.synthetic, table.n_rows)
+
+
+def find_table(
+    problem: Problem,
+    *,
+    data: str,
+    root: Path,
+    mongodb_uri: str,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Found:
+    """`open_rows` before the contract is looked at: whatever columns are there."""
     if data:
-        return _stored(problem, data, needs_target)
+        return _stored(data)
     source = problem.source
     if source.kind == "mongodb":
         if mongodb_uri:
-            return _from_mongodb(problem, mongodb_uri, needs_target, progress)
+            return _from_mongodb(problem, mongodb_uri, progress)
         source = source.otherwise or _no_server(source)
     if source.kind == "sample":
-        return _generated(problem, source, root)
+        from tabular.samples import generate, load_spec
+
+        table = generate(load_spec(root / source.path), source.rows, problem.seed)
+        what = f"synthetic sample of {source.rows:,} rows, made from {source.path}"
+        return Found(_in_memory(table.to_batches()), what, what, synthetic=True)
     if source.kind == "sklearn":
-        return _in_memory(problem, read_sklearn(source.path), source.path)
-    path = source.path if source.path.startswith("s3://") else str(root / source.path)
-    return _stored(problem, path, needs_target)
+        table = read_sklearn(source.path)
+        return Found(_in_memory(table.to_batches()), source.path, source.path)
+    return _stored(source.path if source.path.startswith("s3://") else str(root / source.path))
 
 
-def _stored(problem: Problem, path: str, needs_target: bool) -> Rows:
-    table = open_table(path)
-    found = _find_columns(problem, table.names, path, needs_target)
-    batches = (_renamed(batch, found) for batch in table.batches(list(found.values())))
-    return Rows(tuple(found), batches, path.rstrip("/").rpartition("/")[2], n_rows=table.n_rows)
+def _stored(path: str) -> Found:
+    return Found(open_table(path), path.rstrip("/").rpartition("/")[2], path)
 
 
-def _generated(problem: Problem, source: Source, root: Path) -> Rows:
-    from tabular.samples import generate, load_spec
+@dataclass(frozen=True)
+class _Batches:
+    """Batches that come from elsewhere than files."""
 
-    table = generate(load_spec(root / source.path), source.rows, problem.seed)
-    what = f"synthetic sample of {source.rows:,} rows, made from {source.path}"
-    return _in_memory(problem, table, what, synthetic=True)
+    names: tuple[str, ...]
+    source: Iterable[pa.RecordBatch]
+    n_rows: int | None = None
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for batch in self.source:
+            for start in range(0, batch.num_rows, BATCH_ROWS):
+                yield batch.select(list(columns)).slice(start, BATCH_ROWS)
 
 
-def _in_memory(problem: Problem, table: pa.Table, what: str, *, synthetic: bool = False) -> Rows:
-    found = _find_columns(problem, table.column_names, what, needs_target=True)
-    batches = table.select(list(found.values())).to_batches(max_chunksize=BATCH_ROWS)
-    renamed = (_renamed(batch, found) for batch in batches)
-    return Rows(tuple(found), renamed, what, synthetic, table.num_rows)
+def _in_memory(batches: list[pa.RecordBatch]) -> _Batches:
+    n_rows = sum(batch.num_rows for batch in batches)
+    return _Batches(tuple(batches[0].schema.names), batches, n_rows)
 
 
-def _from_mongodb(
-    problem: Problem, uri: str, needs_target: bool, progress: Callable[[Progress], None]
-) -> Rows:
+def _from_mongodb(problem: Problem, uri: str, progress: Callable[[Progress], None]) -> Found:
     """Read the collection to its end: only then it is known to be whole, and which columns it has.
 
-    What came is on the disk and not in memory by then.
+    What came is on the disk and not in memory by then; it can be taken up once.
     """
     from tabular.mongo import read_batches
 
@@ -112,9 +155,7 @@ def _from_mongodb(
     batches = read_batches(uri, source, columns, progress=progress)
     first = next(batches)
     what = f"{source.database}.{source.collection}"
-    found = _find_columns(problem, first.schema.names, what, needs_target)
-    renamed = (_renamed(batch, found) for batch in chain([first], batches))
-    return Rows(tuple(found), renamed, what)
+    return Found(_Batches(tuple(first.schema.names), chain([first], batches)), what, what)
 
 
 def _no_server(source: Source) -> Source:
@@ -125,17 +166,8 @@ def _no_server(source: Source) -> Source:
     )
 
 
-def _find_columns(
-    problem: Problem, names: tuple[str, ...] | list[str], where: str, needs_target: bool
-) -> dict[str, str]:
-    """The table's name for each column of the contract, the target last."""
-    target = problem.target.column
-    has_target = target in (name.strip() for name in names)
-    contract = _with_target(problem) if needs_target or has_target else problem.contract
-    return match_columns(contract, names, where=where)
-
-
-def _with_target(problem: Problem) -> Contract:
+def with_target(problem: Problem) -> Contract:
+    """The problem's columns, and its target as one more."""
     return Contract(columns={**problem.columns, problem.target.column: Column(type="id")})
 
 
