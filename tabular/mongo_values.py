@@ -1,5 +1,6 @@
-"""What a value of a document is in a table: a number, or the text that the contract reads.
+"""What a value of a document is in a table, and a table's value in a document.
 
+In a table it is a number, or the text that the contract reads.
 A column of type number holds floats as long as every value is one; else, and for any other type, it
 holds texts. One value has one text, however it came: 28, 28.0, Int64 and Decimal128 give "28".
 """
@@ -8,16 +9,18 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from decimal import Decimal
 from typing import Any
 
 from bson import ObjectId
 from bson.decimal128 import Decimal128
 
-from tabular.contract import UNREADABLE, Column, category_text
+from tabular.contract import UNREADABLE, Column, category_text, is_missing
 
 # Up to here a float64 holds every whole number, so that 28 and 28.0 can have one text.
 EXACT_WHOLE = 2**53
+WHOLE_NUMBER = re.compile(r"[+-]?\d{1,18}")
 
 
 class NoNumberError(ValueError):
@@ -87,3 +90,49 @@ def _moment_text(column: Column, moment: dt.datetime) -> str:
     if column.type == "date":
         return moment.strftime(column.format)
     return moment.strftime("%H:%M:%S") if column.type == "time" else moment.isoformat()
+
+
+def stored_value(column: Column, value: Any, tokens: frozenset[str]) -> Any:
+    """A raw value as the database keeps it: what the contract reads as a number is a number.
+
+    A date that its text says whole is a date, what stands for missing is null, and anything else
+    stays as it came, for the contract to refuse when it is read.
+    """
+    if is_missing(value, tokens):
+        return None
+    if isinstance(value, str) and column.type == "number":
+        return _number(value)
+    if isinstance(value, str) and column.type == "date":
+        return _moment(value, column.format)
+    return plain_value(value)
+
+
+def _number(text: str) -> int | float | str:
+    if WHOLE_NUMBER.fullmatch(text.strip()):
+        return int(text)
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
+
+
+def _moment(text: str, form: str) -> dt.datetime | str:
+    """A moment without a zone, where nothing of the text is lost by it."""
+    try:
+        moment = dt.datetime.strptime(text.strip(), form)
+        is_whole = moment.strftime(form) == text.strip() and moment.microsecond % 1000 == 0
+    except ValueError:
+        return text
+    return moment if is_whole and moment.tzinfo is None else text
+
+
+def plain_value(value: Any) -> Any:
+    """A value of a Parquet column as BSON has it."""
+    if isinstance(value, Decimal):
+        return Decimal128(value)
+    if isinstance(value, dt.datetime):
+        return value.replace(microsecond=value.microsecond // 1000 * 1000)
+    if isinstance(value, dt.date):
+        return dt.datetime(value.year, value.month, value.day)
+    return value.isoformat() if isinstance(value, dt.time) else value
