@@ -7,7 +7,7 @@
     reference.json   what drift is measured against
     fitted_rows.bin  optional: sorted 64-bit hashes of the rows it was fitted on (row_hashes.py)
     manifest.json    written last: sha256 of each file and of itself, versions, facts of the run
-    manifest.sig     optional: the manifest's signature (signatures.py)
+    model.sig        optional: the signature of all of them (signatures.py)
 
 Needs numpy and pydantic only. docs/adr/0001 says why there is no pickle in it.
 """
@@ -176,7 +176,8 @@ def load_bundle(folder: Path, public_key: Path | None = None) -> Bundle:
     sealed = _read(folder / MANIFEST)
     manifest = parse_manifest(sealed, folder / MANIFEST)
     if public_key:
-        check_signature(sealed, _signature(folder), folder / SIGNATURE, public_key)
+        digests = {**manifest["files"], MANIFEST: _sha256(sealed)}
+        check_signature(digests, _signature(folder), folder / SIGNATURE, public_key)
     content = {name: _read_verified(folder, name, manifest["files"]) for name in manifest["files"]}
     try:
         contract = ServedContract.model_validate_json(content["contract.json"])

@@ -11,6 +11,7 @@ or an alias is there whole or not at all.
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import os
 import re
@@ -133,7 +134,7 @@ class Registry:
             BundleError: The folder holds no whole bundle, or none that is signed as asked.
             StoreError: The registry cannot be written.
         """
-        files = self._signed(bundle_folder)
+        files = self._signed(_checked(problem, "problem"), bundle_folder)
         number = max(map(_number, self.versions(problem)), default=0) + 1
         self._write_format()
         while not self._store.add_folder(f"{problem}/versions/v{number}", files):
@@ -292,16 +293,16 @@ class Registry:
                 download_bundle(self._store, folder, path)
             return load_bundle(path, self._keys.public).manifest
 
-    def _signed(self, folder: Path) -> dict[str, bytes]:
+    def _signed(self, problem: str, folder: Path) -> dict[str, bytes]:
+        """The files of a bundle, signed and verified as the keys ask, the manifest last."""
         files = bundle_files(load_bundle(folder))
+        signature = files.pop(SIGNATURE, None)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         if self._keys.signing:
-            manifest = files.pop(MANIFEST)
-            signature = sign(manifest, self._keys.signing)
-            files = {**files, SIGNATURE: signature, MANIFEST: manifest}
+            signature = sign(digests, problem, self._keys.signing)
         if self._keys.public:
-            where = folder / SIGNATURE
-            check_signature(files[MANIFEST], files.get(SIGNATURE), where, self._keys.public)
-        return files
+            check_signature(digests, signature, folder / SIGNATURE, self._keys.public)
+        return files if signature is None else {SIGNATURE: signature, **files}
 
     def _check_format(self) -> None:
         """Read the registry's format once; a newer one is refused."""
