@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabular.contract import (
+    MISSING,
     Array,
     Column,
     Contract,
@@ -101,6 +102,9 @@ def read_column(
     column: Column, values: pa.Array, missing: frozenset[str]
 ) -> tuple[Array | Texts, dict[int, str]]:
     """`contract.parse_column` for an Arrow array; texts (ids too) as `Texts`."""
+    if column.type == "id" and pa.types.is_integer(values.type):  # each once, and a text at once
+        texts = pc.fill_null(values.cast(pa.string()), MISSING).to_numpy(zero_copy_only=False)
+        return Texts(texts, np.arange(len(texts))), {}
     raw = raw_values(column, values)
     distinct, broken = _parse(column, raw, missing)
     by_row = {

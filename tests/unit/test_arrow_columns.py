@@ -9,10 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabular.arrow_columns import MANY_VALUES, Texts, encode_batch, read_batch
-from tabular.checks import to_values
-from tabular.contract import Column, Contract, Derivation, Feature, encode, parse_columns, shown
+from tabular.arrow_columns import MANY_VALUES, Texts, encode_batch, read_batch, read_column
+from tabular.contract import (
+    Column,
+    Contract,
+    Derivation,
+    Feature,
+    encode,
+    parse_column,
+    parse_columns,
+    shown,
+)
 from tabular.features import derive
+from tabular.frames import to_values
 from tabular.records import broken_rules
 
 COLUMNS = {
@@ -101,6 +110,20 @@ def test_batch_is_read_as_its_rows_are(data, name, kind):
     assert values.dtype == expected[name].dtype
     np.testing.assert_array_equal(values, expected[name])
     assert sorted((v.row, v.column, v.value, v.rule) for v in violations) == broken
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), kind=st.sampled_from(sorted(KINDS)))
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_single_column_is_read_as_the_contract_reads_it(data, kind):
+    name = data.draw(st.sampled_from(["number", "clipped", "free", "time", "date", "id"]))
+    column = COLUMNS.get(name, Column(type="id"))
+    array, missing = data.draw(arrays(kind)), frozenset({"", "na", "28"})
+    typed, broken = read_column(column, array, missing)
+    expected, expected_broken = parse_column(column, raw_values(array), missing)
+    values = typed.whole() if isinstance(typed, Texts) else typed
+    np.testing.assert_array_equal(values, expected)
+    assert broken == expected_broken
 
 
 @settings(max_examples=60, deadline=None)
