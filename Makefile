@@ -46,10 +46,11 @@ check: $(VENV)/.installed-dev ## Lint, format, types and the direction of import
 bench-train: $(VENV)/.installed ## Measure training on the public tables, against the baselines
 	$(BIN)/python -m benchmarks.train
 
-lock: $(VENV)/.installed ## Pin pyproject.toml again into both hashed locks; UPGRADE=1 takes newer versions
+lock: $(VENV)/.installed ## Pin pyproject.toml again into the hashed locks; UPGRADE=1 takes newer versions
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV_COMPILE) pyproject.toml -o requirements.lock
 	$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+	$(UV_COMPILE) --group serve -c requirements.lock -o requirements-serve.lock
 	for lock in requirements.lock requirements-dev.lock; do \
 		awk '$(REPEAT_PANDAS)' $$lock > $$lock.new && mv $$lock.new $$lock; done
 

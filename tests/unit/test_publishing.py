@@ -7,7 +7,7 @@ from tabular.errors import StoreError
 from tabular.gates import decide
 from tabular.publishing import publish
 from tabular.registry import open_registry
-from tabular.settings import Gate, Promotion
+from tabular.settings import Gate, Promotion, Serving
 from tests.unit.tiny import write_tiny
 
 EVALUATION_SET = {"sha256": "ab" * 32, "n_rows": 9, "snapshot": "cd" * 32}
@@ -25,7 +25,8 @@ def published(tmp_path, registry, name, *, limit=1.0, champion=""):
     compared = verdict.comparison.model_copy(update={"champion": champion})
     verdict = verdict.model_copy(update={"comparison": compared})
     report = {"problem": "tiny", "evaluation_set": EVALUATION_SET, "verdict": verdict.model_dump()}
-    return publish(write_tiny(tmp_path / name), report, verdict, registry.location)["version"]
+    bundle = write_tiny(tmp_path / name)
+    return publish(bundle, report, verdict, Serving(port=8123), registry.location)["version"]
 
 
 def test_accepted_version_gets_every_name(tmp_path, registry):
@@ -54,3 +55,8 @@ def test_production_that_moved_since_the_comparison_stays(tmp_path, registry):
         published(tmp_path, registry, "c", champion="v1")
     assert registry.alias("tiny", "production") == "v2"
     assert registry.alias("tiny", "candidate") == "v3"
+
+
+def test_a_version_brings_how_it_is_served(tmp_path, registry):
+    version = published(tmp_path, registry, "a")
+    assert registry.manifest("tiny", version)["serving"] == Serving(port=8123).model_dump()
