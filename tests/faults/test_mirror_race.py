@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -46,6 +47,10 @@ def stages(home: Path) -> dict[str, str | None]:
     database = next(iter(home.rglob("zenml.db")))
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
         return dict(store.execute("select name, stage from model_version").fetchall())
+
+
+def in_production(home: Path) -> list[str]:
+    return [name for name, stage in stages(home).items() if stage == "production"]
 
 
 def promote(version: str, start: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -92,6 +97,32 @@ def test_eight_promotions_at_once_leave_one_version_in_production_in_zenml(
     )
     champion = published.registry.alias("tiny", "production")
     assert champion == moves[-1]["to"]
-    shown = stages(tmp_path)
-    assert set(shown) == set(versions), said
-    assert [name for name, stage in shown.items() if stage == "production"] == [champion], said
+    assert set(stages(tmp_path)) == set(versions), said
+    assert in_production(tmp_path) == [champion], said
+    check_kill_is_healed(published, environment)
+
+
+def check_kill_is_healed(published: Published, environment: dict[str, str]) -> None:
+    """A process killed after its move leaves the registry whole, and ZenML for --status to mend."""
+    before = published.registry.alias("tiny", "production")
+    other = next(v for v in published.registry.versions("tiny") if v != before)
+    start = published.home / "start"
+    dying = promote(other, start, environment)
+    deadline = time.monotonic() + 120
+    while published.registry.alias("tiny", "production") != other:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    dying.kill()
+    dying.communicate()
+    assert in_production(published.home) == [before]
+    done = subprocess.run(
+        [sys.executable, "run.py", "--status"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"ZenML disagreed: tiny {before} was in production" in done.stdout
+    assert in_production(published.home) == [other]

@@ -87,6 +87,8 @@ def test_model_version_carries_stage_tags_metadata_run_and_artifacts(
     verdict = "accepted" if report["verdict"]["accepted"] else "refused"
     assert {tag.name for tag in version.tags} == {"candidate", verdict}
     assert version.run_metadata["accuracy"] == report["metrics"]["accuracy"]["value"]
+    assert version.run_metadata["evaluation_set"] == report["evaluation_set"]
+    assert report["evaluation_set"]["n_rows"] == 30
     assert str(version.run_metadata["bundle"]).endswith(f"{PROBLEM}/versions/v2")
     runs = client.list_model_version_pipeline_run_links(model_version_id=version.id).items
     assert [str(link.pipeline_run.id) for link in runs] == [report["run"]]
