@@ -79,18 +79,21 @@ def answer_good_records(model: Model, records: Sequence[Any], request_id: str) -
     try:
         return _answers(model, model.predictor.encode_records(records), request_id)
     except RecordsError as error:
-        broken = _errors_by_row(error)
+        broken = _errors_by_row(error, request_id)
     good = [record for row, record in enumerate(records) if row not in broken]
     answered = iter(answer_records(model, good, request_id) if good else ())
     return [broken[row] if row in broken else next(answered) for row in range(len(records))]
 
 
-def _errors_by_row(error: RecordsError) -> dict[int, RowAnswer]:
+def _errors_by_row(error: RecordsError, request_id: str) -> dict[int, RowAnswer]:
     by_row: dict[int, list[Any]] = {}
     for violation in error.violations:
         by_row.setdefault(violation.row, []).append(violation)
     return {
-        row: {"error": error_content("contract", f"row {row} breaks the contract.", violations)}
+        row: {
+            "error": error_content("contract", f"row {row} breaks the contract.", violations),
+            "request_id": request_id,
+        }
         for row, violations in by_row.items()
     }
 

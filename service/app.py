@@ -40,9 +40,9 @@ class App:
         routes: Mapping[str, Route],
         inner: Inner,
     ) -> None:
-        self._live = live
-        self._metrics = metrics
-        self._log = prediction_log
+        self.live = live
+        self.metrics = metrics
+        self.log = prediction_log
         self._routes = routes
         self._inner = inner
         live.changed = self._count_load
@@ -60,13 +60,13 @@ class App:
         route = self._route(request.path)
         name = route.name if route else "unknown"
         if name == INNER:
-            self._metrics.flush()
+            self.metrics.flush()
         try:
             answer = await self._answer(route, request)
         except DisconnectedError:
             return
         await send_answer(send, answer, request.id, has_body=request.method != "HEAD")
-        self._metrics.request(name, answer.status, time.perf_counter() - started)
+        self.metrics.request(name, answer.status, time.perf_counter() - started)
 
     async def _answer(self, route: Route | None, request: Request) -> Answer:
         try:
@@ -91,14 +91,14 @@ class App:
         await receive()
         sys.setswitchinterval(SWITCH_S)
         logging.getLogger("uvicorn.access").propagate = False  # else it is asked at each request
-        self._live.start()
+        self.live.start()
         stopping = asyncio.Event()
         tasks = [
             asyncio.create_task(self._inner.run(stopping)),
             asyncio.create_task(self._settle()),
-            asyncio.create_task(self._live.follow()),
-            asyncio.create_task(self._log.drain()),
-            asyncio.create_task(self._metrics.keep_flushing()),
+            asyncio.create_task(self.live.follow()),
+            asyncio.create_task(self.log.drain()),
+            asyncio.create_task(self.metrics.keep_flushing()),
         ]
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -117,8 +117,8 @@ class App:
         gc.set_threshold(*GC_THRESHOLD)
 
     def _count_load(self, outcome: str) -> None:
-        self._metrics.reloads.labels(outcome).inc()
-        self._metrics.model(self._live.model)
+        self.metrics.reloads.labels(outcome).inc()
+        self.metrics.model(self.live.model)
 
 
 def _handler(route: Route | None, request: Request) -> Handler:

@@ -123,6 +123,7 @@ class Live:
         problem = self.settings.problem
         version = self._registry.alias(problem, ALIAS)
         if version is None or (self.model and version == self.model.version):
+            self._failed = ("", 0.0)
             return None
         failed, at = self._failed
         if version == failed and time.monotonic() - at < RETRY_S:
