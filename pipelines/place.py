@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tabular.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -14,25 +18,41 @@ class Place:
     `registry` is a folder or s3://bucket/prefix; AWS_ENDPOINT_URL names an S3-compatible store,
     which boto3 reads itself. `has_mongodb` says whether MONGODB_URI is set: its value may hold a
     password, so it goes into no parameter, and `tabular.mongo` is handed it by the reading step.
+    `public_key` and `signing_key` are PEM files: what is promoted must be signed with the other
+    half of the one, and what is published is signed with the other.
     """
 
     root: Path
     home: Path
     registry: str
     has_mongodb: bool = False
+    public_key: Path | None = None
+    signing_key: Path | None = None
 
     @classmethod
     def of(cls, root: Path, environ: Mapping[str, str]) -> Place:
-        """Read BENTOLINE_HOME, BENTOLINE_REGISTRY and MONGODB_URI."""
+        """Read BENTOLINE_HOME, _REGISTRY, _PUBLIC_KEY and _SIGNING_KEY, and MONGODB_URI."""
         home = Path(environ.get("BENTOLINE_HOME") or root / ".bentoline").resolve()
         return cls(
             root=root,
             home=home,
             registry=environ.get("BENTOLINE_REGISTRY") or str(home / "registry"),
             has_mongodb=bool(environ.get("MONGODB_URI")),
+            public_key=_file(environ.get("BENTOLINE_PUBLIC_KEY")),
+            signing_key=_file(environ.get("BENTOLINE_SIGNING_KEY")),
         )
 
     @property
     def problems(self) -> Path:
         """The folder of the problems' YAML files."""
         return self.root / "configs" / "problems"
+
+    def open_registry(self) -> Registry:
+        """The registry; every version that is used from it is verified with the public key."""
+        from tabular.registry import open_registry
+
+        return open_registry(self.registry, public_key=self.public_key)
+
+
+def _file(named: str | None) -> Path | None:
+    return Path(named).resolve() if named else None

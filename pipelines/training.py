@@ -53,7 +53,9 @@ def code_fingerprint() -> str:
     cache_policy=CachePolicy(cache_func=code_fingerprint, include_artifact_ids=True),
     enable_step_logs=False,  # steps print nothing; what they did is in metadata and artifacts
 )
-def training(problem: Problem, data: str, root: str, home: str, registry: str) -> None:
+def training(
+    problem: Problem, data: str, root: str, home: str, registry: str, signing_key: str
+) -> None:
     """From a table to a judged, published bundle. Each step gets only the config that it reads."""
     snapshot = load_rows(problem.only("source"), data, root, home)
     rows, _, quarantine = check_contract(
@@ -96,4 +98,5 @@ def training(problem: Problem, data: str, root: str, home: str, registry: str) -
         leaks,
         problem,
     )
-    publish(bundle, verdict, report, problem.only("title", "promotion", "serving"), registry)
+    published = problem.only("title", "promotion", "serving")
+    publish(bundle, verdict, report, published, registry, signing_key)

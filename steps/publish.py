@@ -1,5 +1,6 @@
 """Publish the judged bundle as a version, under the names that its verdict carries."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from zenml import get_step_context, log_metadata, step
@@ -19,10 +20,14 @@ def publish(
     report: dict[str, Any],
     problem: Problem,
     registry: str,
+    signing_key: str,
 ) -> Annotated[dict[str, str], "published_version"]:
     """Seal the bundle with its report; the version is visible only when whole."""
     report = {**report, "run": str(get_step_context().pipeline_run.id)}
-    published = publishing.publish(bundle, report, verdict, problem.serving, registry)
+    key = Path(signing_key) if signing_key else None
+    published = publishing.publish(
+        bundle, report, verdict, problem.serving, registry, signing_key=key
+    )
     mirror_problem(open_registry(registry), problem.name)
     log_metadata({"version": published["version"], "accepted": verdict.accepted})
     return published

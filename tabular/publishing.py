@@ -14,9 +14,17 @@ from tabular.settings import Serving
 
 
 def publish(
-    bundle: Bundle, report: dict[str, Any], verdict: Verdict, serving: Serving, registry: str
+    bundle: Bundle,
+    report: dict[str, Any],
+    verdict: Verdict,
+    serving: Serving,
+    registry: str,
+    *,
+    signing_key: Path | None = None,
 ) -> dict[str, str]:
     """Seal the bundle with its report, publish it, and let the verdict's aliases name it.
+
+    The version is signed where a key is given.
 
     Returns:
         version, and the path of its bundle.
@@ -26,7 +34,7 @@ def publish(
             was compared: the version is published, and production stays.
     """
     name = report["problem"]
-    versions = open_registry(registry)
+    versions = open_registry(registry, signing_key=signing_key)
     with tempfile.TemporaryDirectory(prefix="bentoline-") as folder:
         kept = {k: v for k, v in report.items() if k not in ("curves", "steps")}
         facts = {

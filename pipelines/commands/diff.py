@@ -11,7 +11,6 @@ from pipelines.place import Place
 from pipelines.promotion import published_problem
 from pipelines.version_diff import diff_versions
 from tabular.bundle import load_bundle
-from tabular.registry import open_registry
 
 DONE = 0
 
@@ -19,7 +18,7 @@ DONE = 0
 def run(options: argparse.Namespace, place: Place) -> int:
     """Show what differs; a version may be named by an alias."""
     check_report(options.report)
-    registry = open_registry(place.registry)
+    registry = place.open_registry()
     problem = published_problem(registry, options.problem)
     one, two = (registry.resolve(problem, name) for name in options.diff)
     bundles = (

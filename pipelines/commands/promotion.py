@@ -16,7 +16,7 @@ from pipelines.place import Place
 from pipelines.promotion import PRODUCTION, check_alias, promote, published_problem, roll_back
 from pipelines.store import store_folder
 from tabular.errors import ConfigError
-from tabular.registry import Registry, open_registry
+from tabular.registry import Registry
 
 DONE = 0
 
@@ -24,7 +24,7 @@ DONE = 0
 def run(options: argparse.Namespace, place: Place) -> int:
     """Move one alias; a refusal by a gate is raised."""
     check_report(options.report)
-    registry = open_registry(place.registry)
+    registry = place.open_registry()
     move = _promote if options.action == "promote" else _roll_back
     problem, alias, record = move(options, place, registry)
     version = registry.alias(problem, alias) if record is None else record["to"]

@@ -18,7 +18,7 @@ from pipelines.promotion import published_problem
 from pipelines.registry_state import problem_state
 from pipelines.status_table import show_problem
 from tabular.errors import BundleError
-from tabular.registry import Registry, open_registry
+from tabular.registry import Registry
 
 DONE, DAMAGED = 0, BundleError.exit_code
 
@@ -26,7 +26,7 @@ DONE, DAMAGED = 0, BundleError.exit_code
 def run(options: argparse.Namespace, place: Place) -> int:
     """Show what is published; 2 where a version is damaged, so that a program notices."""
     check_report(options.report)
-    registry = open_registry(place.registry)
+    registry = place.open_registry()
     names = _named(options, registry)
     states = [problem_state(registry, name) for name in names]
     if options.json:

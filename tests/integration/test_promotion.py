@@ -17,6 +17,8 @@ import pytest
 
 import run
 from tabular.registry import Registry, open_registry
+from tabular.signatures import SIGNATURE
+from tests.unit.test_signatures import make_keys
 
 ROOT = Path(__file__).parents[2]
 PROBLEM = "flowers"
@@ -26,11 +28,14 @@ Call = Callable[..., tuple[int, str]]
 
 @pytest.fixture(scope="module")
 def registry(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """The session's registry with two accepted versions of a problem of our own."""
+    """The session's registry with two versions of a problem of our own, the second signed."""
     problem = tmp_path_factory.mktemp("problem") / f"{PROBLEM}.yaml"
     shutil.copy(ROOT / "configs" / "problems" / "iris.yaml", problem)
     registry = open_registry(str(home / "registry"))
-    for _ in range(2):
+    run.main(["--train", "--problem", str(problem)])
+    private, _ = make_keys(problem.parent / "keys")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENTOLINE_SIGNING_KEY", str(private))
         run.main(["--train", "--problem", str(problem)])
     for version in registry.versions(PROBLEM):
         registry.set_alias(PROBLEM, "production", version, actor="test", why="both held it")
@@ -94,6 +99,12 @@ def test_model_version_carries_stage_tags_metadata_run_and_artifacts(
     assert [str(link.pipeline_run.id) for link in runs] == [report["run"]]
     links = client.list_model_version_artifact_links(model_version_id=version.id, size=100).items
     assert "bundle" in {link.artifact_version.artifact.name for link in links}
+
+
+def test_version_trained_with_a_signing_key_is_signed(registry: Registry) -> None:
+    for version, signed in (("v1", False), ("v2", True)):
+        folder = registry.fetch(PROBLEM, version)
+        assert (folder / SIGNATURE).exists() is signed
 
 
 def test_rollback_moves_production_and_zenml_follows(

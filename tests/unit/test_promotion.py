@@ -14,6 +14,7 @@ from pipelines.promotion import promote
 from tabular.errors import StoreError
 from tabular.registry import open_registry
 from tests.unit.published import BAD, STAGING_ONLY, Published, gate, published
+from tests.unit.test_signatures import make_keys
 
 __all__ = ["published"]
 RUN = "0123456789abcdef0123456789abcdef"
@@ -259,3 +260,14 @@ def test_registry_in_another_folder_is_found_by_its_variable(
     assert published.promote("v1") == 0
     registry = open_registry(str(published.home / "elsewhere"))
     assert registry.alias("tiny", "production") == "v1"
+
+
+def test_unsigned_version_is_refused_where_a_public_key_is_named(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published.add()
+    _, public = make_keys(published.home / "keys")
+    monkeypatch.setenv("BENTOLINE_PUBLIC_KEY", str(public))
+    assert published.promote("v1", "--override", "x") == 2
+    assert "signature is missing" in published.erred
+    assert aliases(published) == {}
