@@ -11,30 +11,21 @@ or an alias is there whole or not at all.
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import os
-import re
-import shutil
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tabular.bundle import MANIFEST, bundle_files, load_bundle
 from tabular.documents import read_document, seal_document
-from tabular.downloads import download_bundle, read_manifest
-from tabular.errors import BundleError, ConfigError, StoreError, did_you_mean, listed
+from tabular.errors import ConfigError, StoreError, did_you_mean, listed
 from tabular.moves import ANY, MAX_RACES, Alias
-from tabular.signatures import SIGNATURE, check_signature, sign
 from tabular.stores import FolderStore, Store
+from tabular.versions import VERSION, Keys, Versions, checked_name
 
-__all__ = ["ANY", "Registry", "open_registry"]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_VERSION = re.compile(r"v([1-9][0-9]*)")
+__all__ = ["ANY", "Keys", "Registry", "open_registry"]
 
 
 def open_registry(
@@ -64,22 +55,12 @@ def open_registry(
     return Registry(S3Store(location), cache or own, keys)
 
 
-@dataclass(frozen=True)
-class Keys:
-    """PEM files: what versions are verified with, and signed with."""
-
-    public: Path | None = None
-    signing: Path | None = None
-
-
 class Registry:
     """Versions and aliases in one store. Processes and threads may share it."""
 
     def __init__(self, store: Store, cache: Path, keys: Keys) -> None:
         self._store = store
-        self._cache = cache
-        self._keys = keys
-        self._is_known_format = False
+        self._versions = Versions(store, cache, keys)
 
     @property
     def location(self) -> str:
@@ -92,11 +73,7 @@ class Registry:
 
     def versions(self, problem: str) -> list[str]:
         """Versions of a problem, oldest first."""
-        self._check_format()
-        folder = f"{_checked(problem, 'problem')}/versions"
-        found = (key.split("/") for key in self._store.keys(folder) if key.endswith(MANIFEST))
-        names = [parts[-2] for parts in found if len(parts) == 4 and _VERSION.fullmatch(parts[-2])]
-        return sorted(names, key=_number)
+        return self._versions.names(problem)
 
     def manifest(self, problem: str, version: str) -> dict[str, Any]:
         """The manifest of a version; the other files are not looked at.
@@ -105,7 +82,7 @@ class Registry:
             ConfigError: There is no such version.
             BundleError: The manifest was changed.
         """
-        return read_manifest(self._store, self._version(problem, version))
+        return self._versions.manifest(problem, version)
 
     def fetch(self, problem: str, version: str) -> Path:
         """A folder on this disk with the whole bundle of a version, verified.
@@ -116,16 +93,7 @@ class Registry:
             ConfigError: There is no such version.
             BundleError: A file of it is missing or changed, or it is not signed as asked.
         """
-        folder = self._version(problem, version)
-        path = self._store.local(folder)
-        if path is None:
-            manifest = read_manifest(self._store, folder)
-            path = self._cache / manifest["sha256"][:16] / problem / version
-            if not _holds(path, manifest):
-                shutil.rmtree(path, ignore_errors=True)
-                download_bundle(self._store, folder, path)
-        load_bundle(path, self._keys.public)
-        return path
+        return self._versions.fetch(problem, version)
 
     def publish(self, problem: str, bundle_folder: Path) -> str:
         """Copy a bundle, verified, as the next version, and return its name.
@@ -134,12 +102,7 @@ class Registry:
             BundleError: The folder holds no whole bundle, or none that is signed as asked.
             StoreError: The registry cannot be written.
         """
-        files = self._signed(_checked(problem, "problem"), bundle_folder)
-        number = max(map(_number, self.versions(problem)), default=0) + 1
-        self._write_format()
-        while not self._store.add_folder(f"{problem}/versions/v{number}", files):
-            number += 1
-        return f"v{number}"
+        return self._versions.publish(problem, bundle_folder)
 
     def resolve(self, problem: str, name: str) -> str:
         """The version that is meant by its own name or by an alias.
@@ -147,8 +110,8 @@ class Registry:
         Raises:
             ConfigError: There is no such version or alias.
         """
-        if _VERSION.fullmatch(name):
-            return self._version(problem, name).rpartition("/")[-1]
+        if VERSION.fullmatch(name):
+            return self._versions.folder(problem, name).rpartition("/")[-1]
         if version := self.alias(problem, name):
             return version
         known = sorted(self.aliases(problem))
@@ -197,7 +160,7 @@ class Registry:
             StoreError: The alias names another version than `expected`, or cannot be written.
         """
         alias = self._alias(problem, name)
-        manifest = self._verified(problem, version)
+        manifest = self._versions.verified_manifest(problem, version)
         facts = {
             "actor": actor,
             "why": why,
@@ -233,7 +196,7 @@ class Registry:
             ConfigError: There is no such version.
             StoreError: The registry cannot be written.
         """
-        self._version(problem, version)
+        self._versions.folder(problem, version)
         key = self._facts_key(problem, version)
         entry = {"name": name, "value": value, "at": datetime.now(UTC).isoformat()}
         for _ in range(MAX_RACES):
@@ -258,82 +221,15 @@ class Registry:
         return document["facts"], stored.tag
 
     def _facts_key(self, problem: str, version: str) -> str:
-        return f"{_checked(problem, 'problem')}/facts/{_checked(version, 'version')}.json"
+        return f"{checked_name(problem, 'problem')}/facts/{checked_name(version, 'version')}.json"
 
     def _alias(self, problem: str, name: str) -> Alias:
-        return Alias(self._store, _checked(problem, "problem"), _checked(name, "alias"))
+        return Alias(self._store, checked_name(problem, "problem"), checked_name(name, "alias"))
 
     def _alias_names(self, problem: str) -> list[str]:
-        keys = self._store.keys(f"{_checked(problem, 'problem')}/aliases")
+        keys = self._store.keys(f"{checked_name(problem, 'problem')}/aliases")
         return [Path(key).stem for key in keys]
 
     def _audited(self, problem: str) -> list[str]:
-        keys = self._store.keys(f"{_checked(problem, 'problem')}/audit")
+        keys = self._store.keys(f"{checked_name(problem, 'problem')}/audit")
         return sorted({key.split("/")[-2] for key in keys})
-
-    def _version(self, problem: str, version: str) -> str:
-        """The folder of a version that is there."""
-        self._check_format()
-        folder = f"{_checked(problem, 'problem')}/versions/{version}"
-        if _VERSION.fullmatch(version) and self._store.read(f"{folder}/{MANIFEST}"):
-            return folder
-        known = self.versions(problem)
-        have = listed(_nearest(version, known)) if known else "none; train it first"
-        raise ConfigError(
-            f"registry {self.location}: {problem} has no version '{version[:60]}'; it has {have}."
-        )
-
-    def _verified(self, problem: str, version: str) -> dict[str, Any]:
-        """The manifest of a version, once every file was read from where it lies and verified."""
-        folder = self._version(problem, version)
-        with tempfile.TemporaryDirectory(prefix="bentoline-") as scratch:
-            path = self._store.local(folder)
-            if path is None:
-                path = Path(scratch) / version
-                download_bundle(self._store, folder, path)
-            return load_bundle(path, self._keys.public).manifest
-
-    def _signed(self, problem: str, folder: Path) -> dict[str, bytes]:
-        """The files of a bundle, signed and verified as the keys ask, the manifest last."""
-        files = bundle_files(load_bundle(folder))
-        signature = files.pop(SIGNATURE, None)
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        if self._keys.signing:
-            signature = sign(digests, problem, self._keys.signing)
-        if self._keys.public:
-            check_signature(digests, signature, folder / SIGNATURE, self._keys.public)
-        return files if signature is None else {SIGNATURE: signature, **files}
-
-    def _check_format(self) -> None:
-        """Read the registry's format once; a newer one is refused."""
-        if not self._is_known_format:
-            read_document(self._store, "registry.json", mend="restore it from a copy")
-            self._is_known_format = True
-
-    def _write_format(self) -> None:
-        self._store.create("registry.json", seal_document({}))
-
-
-def _number(version: str) -> int:
-    return int(version.removeprefix("v"))
-
-
-def _holds(path: Path, manifest: dict[str, Any]) -> bool:
-    try:
-        return load_bundle(path).manifest == manifest
-    except BundleError:
-        return False
-
-
-def _nearest(version: str, known: list[str]) -> list[str]:
-    """The versions with the nearest numbers first, or the newest first where there is no number."""
-    number = _number(version) if _VERSION.fullmatch(version) else _number(known[-1])
-    return sorted(known, key=lambda name: abs(_number(name) - number))
-
-
-def _checked(name: str, what: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"registry: the {what} '{name[:60]}' is no name; use letters, digits, '_' and '-'."
-        )
-    return name
