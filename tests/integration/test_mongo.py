@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from bson import Decimal128, Int64, ObjectId
+from pandas.testing import assert_frame_equal
 
 from tabular.contract import Column
 from tabular.errors import BentolineError, ConfigError, DataError, StoreError
@@ -22,6 +24,7 @@ from tests.integration.mongo_server import Server, free_port, guarded, mongo, se
 __all__ = ["guarded", "mongo"]  # fixtures
 
 Fill = Callable[..., Source]
+ROOT = Path(__file__).parents[2]
 
 COLUMNS = {
     "age": Column(type="number"),
@@ -254,3 +257,176 @@ def assert_says(error: BentolineError, pattern: str) -> None:
     """The sentence has the part that a user needs."""
     with pytest.raises(type(error), match=pattern):
         raise error
+
+
+FLOWERS = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm),target"
+
+
+@pytest.fixture
+def flowers_csv(tmp_path: Path) -> Path:
+    """Iris with a gap, a slip of the pen, and two equal rows."""
+    from tabular.sources import read_sklearn
+
+    table = read_sklearn("iris")
+    lines = [",".join(map(str, row.values())) for row in table.to_pylist()]
+    lines[7] = "5.0,,1.5,0.2,setosa"
+    lines[9] = "five,3.1,1.5,0.1,setosa"
+    lines[11] = lines[10]
+    path = tmp_path / "flowers.csv"
+    path.write_text("\n".join([FLOWERS, *lines]) + "\n")
+    return path
+
+
+@pytest.fixture
+def load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, dict[str, Any], str]]:
+    """Call `run.py --load` in this process; give exit code, report and stderr."""
+    import run
+
+    def call(uri: str, file: Path, problem: Path | str = "iris") -> tuple[int, dict[str, Any], str]:
+        report = tmp_path / "loaded.json"
+        report.unlink(missing_ok=True)
+        monkeypatch.setenv("MONGODB_URI", uri)
+        arguments = ["--load", str(file), "--problem", str(problem), "--report", str(report)]
+        code = run.main(arguments)
+        return code, json.loads(report.read_text()), capfd.readouterr().err
+
+    return call
+
+
+def counts(report: dict[str, Any]) -> tuple[int, int, int]:
+    """Rows inserted, changed, unchanged."""
+    return report["inserted"], report["changed"], report["unchanged"]
+
+
+def test_load_twice_changes_nothing_and_says_so(
+    mongo: Server, load: Callable[..., Any], flowers_csv: Path
+) -> None:
+    """Without a key a row is known by what it holds; equal rows stay as many as they are."""
+    code, report, _ = load(mongo.uri(), flowers_csv)
+    assert (code, counts(report)) == (0, (150, 0, 0))
+    code, report, _ = load(mongo.uri(), flowers_csv)
+    assert (code, counts(report)) == (0, (0, 0, 150))
+    with mongo.client() as client:
+        kept = client["bentoline"]["iris"]
+        assert kept.count_documents({}) == 150
+        assert kept.count_documents({"sepal length (cm)": {"$type": "number"}}) == 149
+        assert kept.count_documents({"sepal length (cm)": "five"}) == 1
+
+
+def test_load_by_key_writes_nested_values_and_counts_what_changed(
+    mongo: Server, load: Callable[..., Any], make_problem: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The same key with another value is the same row, changed."""
+    place = {"kind": "mongodb", "database": "shop", "collection": "by_key"}
+    place |= {"key": ["sepal length (cm)"], "projection": {"petal width (cm)": "petal.width"}}
+    problem = make_problem("iris", source=place)
+    table = tmp_path / "few.csv"
+    table.write_text(f"{FLOWERS}\n1,2,3,4,setosa\n2,2,3,4,virginica\n")
+    assert counts(load(mongo.uri(), table, problem)[1]) == (2, 0, 0)
+    table.write_text(f"{FLOWERS}\n3,2,3,4,setosa\n1,2,3,4,setosa\n2,2,3,4.5,virginica\n")
+    assert counts(load(mongo.uri(), table, problem)[1]) == (1, 1, 1)
+    with mongo.client() as client:
+        kept = {d["_id"]: d["petal"] for d in client["shop"]["by_key"].find()}
+    assert kept == {1: {"width": 4}, 2: {"width": 4.5}, 3: {"width": 4}}
+    table.write_text(f"{FLOWERS}\n1,2,3,4,setosa\n1,2,3,5,setosa\n")
+    code, report, _ = load(mongo.uri(), table, problem)
+    assert code == 2
+    assert "stands twice, in rows 1 and 2" in report["error"]
+
+
+def test_load_into_rows_that_something_else_wrote_is_refused(
+    mongo: Server, load: Callable[..., Any], make_problem: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Rows of the key under ids of their own would all be there twice."""
+    with mongo.client() as client:
+        client["shop"]["foreign"].insert_one({"sepal length (cm)": 1})
+    place = {"kind": "mongodb", "database": "shop", "collection": "foreign"}
+    problem = make_problem("iris", source=place | {"key": ["sepal length (cm)"]})
+    table = tmp_path / "few.csv"
+    table.write_text(f"{FLOWERS}\n1,2,3,4,setosa\n")
+    code, report, _ = load(mongo.uri(), table, problem)
+    assert code == 2
+    assert "--load did not write" in report["error"]
+
+
+def test_load_of_wrong_columns_writes_nothing(
+    mongo: Server, load: Callable[..., Any], make_problem: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The header is looked at first."""
+    place = {"kind": "mongodb", "database": "shop", "collection": "untouched"}
+    table = tmp_path / "wrong.csv"
+    table.write_text("sepal length (cm),sepal wdth (cm),target\n1,2,setosa\n")
+    code, report, _ = load(mongo.uri(), table, make_problem("iris", source=place))
+    assert code == 2
+    assert "columns missing" in report["error"]
+    with mongo.client() as client:
+        assert "untouched" not in client["shop"].list_collection_names()
+
+
+def test_load_with_a_role_that_only_reads_says_so(
+    guarded: Server,
+    load: Callable[..., Any],
+    make_problem: Callable[..., Path],
+    flowers_csv: Path,
+) -> None:
+    """One sentence, exit code 2, and no password; the role that writes may."""
+    place = {"kind": "mongodb", "database": "shop", "collection": "flowers"}
+    problem = make_problem("iris", source=place)
+    code, report, err = load(guarded.uri("reader:r3ad", "authSource=shop"), flowers_csv, problem)
+    assert code == 2
+    assert "may not do this on shop.flowers" in report["error"]
+    assert "`readWrite` for --load" in report["error"]
+    assert "r3ad" not in report["error"] + err
+    assert load(guarded.uri("writer:wr1te", "authSource=shop"), flowers_csv, problem)[0] == 0
+
+
+def test_rows_from_the_collection_are_the_files_rows(
+    mongo: Server, load: Callable[..., Any], flowers_csv: Path, tmp_path: Path
+) -> None:
+    """The same typed rows, the same refused values, and the same snapshot each time."""
+    import pyarrow.parquet as pq
+
+    from tabular.checks import check_rows
+    from tabular.problem import load_problem
+    from tabular.snapshot import save_snapshot
+    from tabular.sources import open_rows
+
+    load(mongo.uri(), flowers_csv)
+    problem = load_problem("iris", ROOT / "configs" / "problems")
+    frames, refused, hashes = [], [], []
+    for data, uri in ((str(flowers_csv), ""), ("", mongo.uri()), ("", mongo.uri())):
+        rows = open_rows(problem, data=data, root=ROOT, mongodb_uri=uri, needs_target=True)
+        kept = save_snapshot(rows.batches, tmp_path, source=rows.source, synthetic=False)
+        good, bad, _ = check_rows(pq.read_table(kept.path), problem)
+        frames.append(good.sort_values(list(good.columns)).reset_index(drop=True))
+        refused.append(bad.drop(columns="row").fillna(""))  # a null is shown as no text
+        hashes.append(kept.sha256)
+    assert hashes[1] == hashes[2]
+    assert_frame_equal(frames[0], frames[1])
+    assert_frame_equal(refused[0], refused[1])
+    assert set(refused[0]["value"]) == {"five", ""}
+
+
+def test_train_from_the_collection_is_cached_and_can_be_repeated(
+    mongo: Server,
+    load: Callable[..., Any],
+    train: Callable[..., Any],
+    flowers_csv: Path,
+    make_problem: Callable[..., Path],
+) -> None:
+    """The second run fits nothing; the snapshot gives the model again when rows have moved on."""
+    place = {"kind": "mongodb", "database": "shop", "collection": "trained"}
+    problem = make_problem("iris", source=place, max_refused_share=0.05)
+    load(mongo.uri(), flowers_csv, problem)
+    first, second = train(problem), train(problem)
+    assert (first.code, second.code) == (0, 0), first.stderr
+    assert first.report["source"] == "shop.trained"
+    assert {s["name"] for s in second.report["steps"] if s["cached"]} >= {"fit_model"}
+    with mongo.client() as client:
+        client["shop"]["trained"].delete_many({"target": "setosa"})
+    moved_on = train(problem)
+    assert moved_on.code == 2
+    repeated = train(problem, "--data", first.report["snapshot"]["path"])
+    assert repeated.report["model_sha256"] == first.report["model_sha256"]
