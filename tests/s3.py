@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 BUCKET = "registry"
+ROOT = Path(__file__).parents[1]
 
 
 def free_port() -> int:
@@ -39,9 +41,9 @@ def credentials(endpoint: str) -> dict[str, str]:
 def moto() -> Iterator[str]:
     """Give the address of a new server; it ends with the block."""
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    log = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, **log) as server:  # type: ignore[call-overload]
+    command = [sys.executable, "-m", "tests.moto_process", str(port)]
+    silent = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=ROOT, stdout=silent, stderr=silent) as server:
         try:
             _wait_for(port, server)
             yield f"http://127.0.0.1:{port}"
