@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from service.live import Model
 from tabular.bundle import ServedContract
 from tabular.contract import Column
+from tabular.contributions import reference_row
 from tabular.decision import Decision
+from tabular.predictor import Predictor
+from tabular.records import raw_value
 
 MAX_LISTED = 200
 
@@ -55,7 +60,7 @@ REFUSALS = {
 def openapi(model: Model) -> Schema:
     """The document for the version that serves."""
     served = model.predictor.bundle.contract
-    manifest = model.predictor.bundle.manifest
+    manifest, example = model.predictor.bundle.manifest, example_record(model.predictor)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -63,10 +68,10 @@ def openapi(model: Model) -> Schema:
             "version": model.version,
             "description": "Every answer carries X-Request-ID; send your own to keep it.",
         },
-        "paths": {**_predict_path(served), **_other_paths()},
+        "paths": {**_predict_path(served.contract.inputs(), example), **_other_paths()},
         "components": {
             "schemas": {
-                "Record": record_schema(served),
+                "Record": {**record_schema(served), "example": example},
                 "Answer": answer_schema(model.predictor.decision),
                 "Error": ERROR,
             }
@@ -85,7 +90,6 @@ def record_schema(served: ServedContract) -> Schema:
         "properties": {
             name: column_schema(column, known.get(name, ())) for name, column in inputs.items()
         },
-        "example": example_record(served),
     }
 
 
@@ -128,28 +132,24 @@ def _words(column: Column, known: tuple[str, ...]) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def example_record(served: ServedContract) -> dict[str, Any]:
-    """A record that holds the contract, made from the columns' own examples and ranges."""
-    known = {feature.name: feature.categories for feature in served.features}
+def example_record(predictor: Predictor) -> dict[str, Any]:
+    """A record that holds the contract: the columns' own examples, else the training rows' usual
+    values, which are nobody's.
+    """
+    usual = reference_row(predictor)
     return {
-        name: _example(column, known.get(name, ()))
-        for name, column in served.contract.inputs().items()
+        name: _example(column, usual[name]) for name, column in predictor.contract.inputs().items()
     }
 
 
-def _example(column: Column, known: tuple[str, ...]) -> str | float | None:
+def _example(column: Column, usual: str | float) -> str | float | None:
     if column.example is not None:
-        is_whole = column.integer and isinstance(column.example, float)
-        return int(column.example) if is_whole else column.example
-    if column.type == "category":
-        return next(iter(column.categories or known), None)
-    if column.type == "time":
-        return "12:00"
-    if column.type == "number":
-        low, high = column.min, column.max
-        middle = (low + high) / 2 if low is not None and high is not None else low or high or 0.0
-        return round(middle) if column.integer else middle
-    return None
+        value: str | float | None = column.example
+    elif column.type == "number" and math.isnan(float(usual)):
+        value = None if not column.required else column.min or 0.0
+    else:
+        value = raw_value(column, usual)
+    return int(value) if column.integer and isinstance(value, float) else value
 
 
 def answer_schema(decision: Decision) -> Schema:
@@ -199,8 +199,7 @@ def _reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _predict_path(served: ServedContract) -> Schema:
-    inputs = served.contract.inputs()
+def _predict_path(inputs: Mapping[str, Column], example: dict[str, Any]) -> Schema:
     features = {
         "type": "object",
         "required": ["features"],
@@ -237,7 +236,7 @@ def _predict_path(served: ServedContract) -> Schema:
                     "content": {
                         "application/json": {
                             "schema": {"anyOf": [_reference("Record"), records, features]},
-                            "example": example_record(served),
+                            "example": example,
                         },
                         "text/csv": {"schema": {"type": "string"}},
                         "multipart/form-data": {"schema": form},

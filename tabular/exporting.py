@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tabular.decision import Decision
 from tabular.features import derive
 from tabular.predictor import Predictor, answer_graph
 from tabular.problem import Problem
+from tabular.records import raw_value
 from tabular.row_hashes import Hashes, hash_rows, packed
 from tabular.snapshot import Snapshot
 
@@ -58,6 +58,7 @@ def export_bundle(
         facts={
             "problem": problem.name,
             "title": problem.title,
+            "target": problem.target.model_dump(include={"column", "description", "unit"}),
             "task": problem.task,
             "seed": problem.seed,
             "snapshot": snapshot.sha256,
@@ -83,24 +84,9 @@ def to_records(columns: Mapping[str, Array], problem: Problem, n_rows: int) -> l
     """The first n typed rows as JSON records that the contract reads back to the same values."""
     inputs = problem.contract.inputs()
     return [
-        {
-            name: _json_value(columns[name][row], column.type, column.format)
-            for name, column in inputs.items()
-        }
+        {name: raw_value(column, columns[name][row]) for name, column in inputs.items()}
         for row in range(min(n_rows, len(next(iter(columns.values())))))
     ]
-
-
-def _json_value(value: Any, kind: str, form: str) -> str | float | None:
-    if kind == "category":
-        return str(value) or None
-    if np.isnan(value):
-        return None
-    if kind == "time":
-        return f"{int(value) // 60:02d}:{int(value) % 60:02d}"
-    if kind == "date":
-        return datetime.fromtimestamp(round(float(value) * 86_400), tz=UTC).strftime(form)
-    return float(value)
 
 
 def _reference(columns: Columns, answer: Array, problem: Problem) -> dict[str, Any]:

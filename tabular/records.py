@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
@@ -97,9 +98,9 @@ class Reader:
             numbers = np.array(values, dtype=np.float64)  # None becomes NaN
         except OverflowError:
             return None
-        if numbers.min() >= self._low and numbers.max() <= self._high:  # and none is missing
-            if not (self._column.integer and (numbers % 1).any()):
-                return numbers.astype(np.float32)
+        is_inside = numbers.min() >= self._low and numbers.max() <= self._high  # and none is missing
+        if is_inside and not (self._column.integer and (numbers % 1).any()):
+            return numbers.astype(np.float32)
         typed, broken = parse_column(self._column, numbers, self._tokens)
         return None if broken or any(broken_rules(self._column, typed)) else typed
 
@@ -113,6 +114,19 @@ class Reader:
 def dtype_of(column_type: str) -> npt.DTypeLike:
     """The type of a typed column's array (see `tabular.contract`)."""
     return {"category": object, "date": np.float64}.get(column_type, np.float32)
+
+
+def raw_value(column: Column, typed: Any) -> str | float | None:
+    """A typed value as JSON has it; `Reader.read` gives the typed value again."""
+    if column.type == "category":
+        return str(typed) or None
+    if math.isnan(typed):
+        return None
+    if column.type == "time":
+        return f"{int(typed) // 60:02d}:{int(typed) % 60:02d}"
+    if column.type == "date":
+        return datetime.fromtimestamp(round(float(typed) * 86_400), tz=UTC).strftime(column.format)
+    return float(typed)
 
 
 class TableReader:
