@@ -98,7 +98,8 @@ class Reader:
             numbers = np.array(values, dtype=np.float64)  # None becomes NaN
         except OverflowError:
             return None
-        is_inside = numbers.min() >= self._low and numbers.max() <= self._high  # and none is missing
+        # False too where one is missing: NaN is not inside.
+        is_inside = numbers.min() >= self._low and numbers.max() <= self._high
         if is_inside and not (self._column.integer and (numbers % 1).any()):
             return numbers.astype(np.float32)
         typed, broken = parse_column(self._column, numbers, self._tokens)
