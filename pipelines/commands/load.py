@@ -10,11 +10,11 @@ from dataclasses import asdict
 
 from pipelines.commands.train import DONE, find_problem
 from pipelines.console import console
-from pipelines.mongo_progress import showing_progress
 from pipelines.place import Place
 from tabular.errors import ConfigError
 from tabular.files import whole_file
 from tabular.problem import Problem
+from tabular.progress_bar import showing_progress
 from tabular.sources import Rows, open_rows
 
 
