@@ -111,7 +111,10 @@ def _key(rows: pd.DataFrame, problem: Problem) -> npt.NDArray[Any] | None:
     if split.kind == "group":
         return group_ids(rows, problem)
     columns = _key_columns(problem)
-    return rows[columns[0]].to_numpy() if columns else None
+    if not columns:
+        return None
+    values = rows[columns[0]].to_numpy()
+    return values.astype(np.int32) if split.kind == "stratified" else values  # half the room
 
 
 def _draw(
