@@ -17,6 +17,7 @@ import secrets
 import shlex
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -105,7 +106,7 @@ class Jobs:
             folder.mkdir()
             (self._folder / "running").write_text(job)
             with (folder / "log").open("wb") as log:
-                subprocess.Popen(  # noqa: S603  # the deployment's own command, no word of a client
+                job_process = subprocess.Popen(  # noqa: S603  # the deployment's own command, no word of a client
                     ["/bin/sh", "-c", WRAPPER, "job", str(ROOT), str(folder), *self._command()],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -113,6 +114,7 @@ class Jobs:
                     start_new_session=True,
                     pass_fds=(lock.fileno(),),  # the lock is free when the job has ended
                 )
+        threading.Thread(target=job_process.wait, daemon=True).start()  # else it stays a zombie
         headers = ((b"location", f"/train/{job}".encode()),)
         return json_answer({"id": job, "state": "running"}, 202, headers)
 
