@@ -12,10 +12,12 @@ import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from joblib import Parallel, delayed
 from sklearn import metrics as skm
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -415,28 +417,50 @@ def search_candidates(
     """
     for name, candidate in problem.candidates.items():
         check_candidate(name, candidate, problem.task)
+    drawn = [
+        (name, params)
+        for name, candidate in problem.candidates.items()
+        for params in drawn_params(candidate, problem.seed)
+    ]
+    # One after the other, or wherever joblib.parallel_config says (tabular.engines).
+    scored = Parallel(return_as="generator")(
+        delayed(_score_fold)(X, y, fold, features, problem, name, params)
+        for name, params in drawn
+        for fold in folds
+    )
     trials = []
-    for name, candidate in problem.candidates.items():
-        for params in drawn_params(candidate, problem.seed):
-            started = time.perf_counter()
-            chosen = with_params(candidate, params)
-            scores = []
-            for train, test in folds:
-                fitted = _fit(problem, chosen, features, X[train], y[train])
-                answer = pipeline_answer(fitted, X[test], problem.task)
-                scores.append(score(problem, answer, y[test]))
-            trial = Trial(
-                candidate=name,
-                params=params,
-                mean=float(np.mean(scores)),
-                sd=float(np.std(scores)),
-                seconds=time.perf_counter() - started,
-                resample=candidate.resample,
-            )
-            trials.append(trial)
-            if progress:
-                progress(trial)
+    for name, params in drawn:
+        scores, seconds = zip(*islice(scored, len(folds)), strict=True)
+        trial = Trial(
+            candidate=name,
+            params=params,
+            mean=float(np.mean(scores)),
+            sd=float(np.std(scores)),
+            seconds=sum(seconds),
+            resample=problem.candidates[name].resample,
+        )
+        trials.append(trial)
+        if progress:
+            progress(trial)
     return tuple(trials)
+
+
+def _score_fold(
+    X: Matrix,
+    y: Array,
+    fold: Fold,
+    features: Sequence[Feature],
+    problem: Problem,
+    name: str,
+    params: Mapping[str, Value],
+) -> tuple[float, float]:
+    """The search metric on one fold, and the seconds that it took."""
+    started = time.perf_counter()
+    train, test = fold
+    chosen = with_params(problem.candidates[name], params)
+    fitted = _fit(problem, chosen, features, X[train], y[train])
+    answer = pipeline_answer(fitted, X[test], problem.task)
+    return score(problem, answer, y[test]), time.perf_counter() - started
 
 
 def drawn_params(candidate: Candidate, seed: int) -> list[dict[str, Value]]:

@@ -12,6 +12,7 @@ from pipelines.console import show_outcome, show_start
 from pipelines.place import Place
 from pipelines.store import open_client, reap_dead_runs, zenml_store
 from tabular.card import render_card
+from tabular.engines import joblib_on
 from tabular.errors import ConfigError, StoreError
 from tabular.files import whole_file
 from tabular.problem import Problem, load_problem
@@ -28,7 +29,8 @@ def run(options: argparse.Namespace, place: Place) -> int:
         raise ConfigError(f"--report: there is no folder {report_file.parent}; make it first.")
     show_start(problem, data, has_mongodb=place.has_mongodb)
     _refuse_unexportable(problem)
-    with zenml_store(place.home):
+    engine = joblib_on(options.engine or "", options.scheduler or "")
+    with zenml_store(place.home), engine:
         outcome = run_training(problem, data, place)
     card = place.home / "reports" / f"{problem.name}.html"
     _write(card, render_card(outcome))  # as in the DAG, and with the version
