@@ -16,12 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabular.bundle import FITTED_ROWS, Bundle, load_bundle
-from tabular.checks import frame_columns
 from tabular.contract import Array, Columns, Frozen
 from tabular.decision import Floats
 from tabular.errors import BundleError, ConfigError, listed
 from tabular.evaluation import Metric, draw_weights, slice_rows, with_interval
 from tabular.features import derive
+from tabular.frames import frame_columns
 from tabular.metrics import Weigh, weigher
 from tabular.predictor import Predictor
 from tabular.problem import Problem

@@ -11,20 +11,10 @@ import pyarrow as pa
 from tabular.contract_check import ContractCheck, Quarantine, find_repeats
 from tabular.errors import DataError
 from tabular.files import whole_file
-from tabular.frame_rules import frame_schema
-from tabular.frames import frame_columns, to_values
 from tabular.problem import Problem
 from tabular.snapshot import CheckedRows, Snapshot, write_table
 
-__all__ = [
-    "Quarantine",
-    "check_rows",
-    "check_table",
-    "frame_columns",
-    "frame_schema",
-    "refuse_too_many",
-    "to_values",
-]
+__all__ = ["Quarantine", "check_rows", "check_table", "refuse_too_many"]
 
 
 def check_table(

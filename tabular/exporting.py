@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from tabular.bundle import Bundle, ServedContract, write_bundle
-from tabular.checks import frame_columns
 from tabular.contract import Array, Columns, encode
 from tabular.decision import Decision
 from tabular.features import derive
+from tabular.frames import frame_columns
 from tabular.predictor import Predictor, answer_graph
 from tabular.problem import Problem
 from tabular.records import raw_value

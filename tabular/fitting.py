@@ -21,10 +21,10 @@ from tabular.candidates import (
     pipeline_answer,
     search_candidates,
 )
-from tabular.checks import frame_columns
 from tabular.contract import Columns, Feature, Frozen, encode
 from tabular.decision import Decision
 from tabular.features import derive, learn_features
+from tabular.frames import frame_columns
 from tabular.onnx_export import export_graph
 from tabular.predictor import answer_graph
 from tabular.problem import Problem

@@ -12,13 +12,13 @@ from tabular.bundle import Bundle
 from tabular.candidates import ResamplingRow
 from tabular.candidates import measure_resampling as resampling_rows
 from tabular.challenge import Comparison
-from tabular.checks import frame_columns
 from tabular.contract import Array, Columns, Frozen, encode
 from tabular.decision import Decision
 from tabular.evaluation import Scores, evaluate, permutation_importance
 from tabular.exporting import to_records
 from tabular.features import derive, learn_features
 from tabular.fitting import Leaderboard, timed, typed_columns
+from tabular.frames import frame_columns
 from tabular.gates import Verdict
 from tabular.gates import decide as decide_gates
 from tabular.onnx_export import TOLERANCE, Parity, compare

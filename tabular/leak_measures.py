@@ -14,9 +14,9 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeRegressor
 
-from tabular.checks import frame_columns
 from tabular.contract import MISSING, Array
 from tabular.features import derive
+from tabular.frames import frame_columns
 from tabular.problem import Problem
 from tabular.settings import Task
 

@@ -15,9 +15,9 @@ import pandas as pd
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GroupKFold, KFold
 
-from tabular.checks import frame_columns
 from tabular.contract import MISSING, Array, Frozen, encode
 from tabular.features import derive, learn_features
+from tabular.frames import frame_columns
 from tabular.leak_measures import rank_correlation, roc_auc, sampled
 from tabular.problem import Problem
 from tabular.split import group_ids
