@@ -7,14 +7,17 @@ reader of half a collection can take it for the whole (docs/adr/0011).
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 import bson
 import pyarrow as pa
+from bson import json_util
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import ConfigurationError, PyMongoError
@@ -149,16 +152,27 @@ def _projection(source: Source, columns: Mapping[str, Column]) -> dict[str, Any]
     return {"_id": 1} | {_key(path): f"${path}" if "." in path else 1 for path in paths}
 
 
+def server_query(source: Source) -> dict[str, Any]:
+    """The YAML's query; what YAML has no word for is said as in extended JSON, $oid or $date."""
+
+    def moment(value: date) -> dict[str, str]:
+        is_moment = isinstance(value, datetime)
+        return {"$date": value.isoformat() + ("Z" if is_moment else "T00:00:00Z")}
+
+    read: dict[str, Any] = json_util.loads(json.dumps(source.query, default=moment))
+    return read
+
+
 def _replies(
     collection: Documents, source: Source, projection: dict[str, Any], patience_s: float
 ) -> Iterator[bytes]:
     """The server's replies, each of whole documents; a lost cursor is taken up where it was."""
-    query = source.query
+    query = whole = server_query(source)
     last, n_replies, failures, failing_since = b"", 0, 0, 0.0
     while True:
         try:
             if last:
-                query = query_after(bson.decode(last_document(last), CODEC)["_id"], source.query)
+                query = query_after(bson.decode(last_document(last), CODEC)["_id"], whole)
             cursor: Any = collection.find_raw_batches(
                 query,
                 projection,

@@ -111,5 +111,6 @@ def _silence(error: errors.ConnectionFailure, where: str, *, has_tls: bool) -> B
 
 def _first_words(error: Any) -> str:
     details = getattr(error, "details", None) or {}
-    text = details.get("errmsg") or str(error)
+    first = next(iter(details.get("writeErrors", ())), details)
+    text = first.get("errmsg") or str(error)
     return " ".join(text.partition(", full error")[0].split())[:200].rstrip(".")

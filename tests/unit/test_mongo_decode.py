@@ -13,9 +13,11 @@ import pytest
 from bson import Binary, Decimal128, Int64, ObjectId
 
 from tabular.contract import UNREADABLE, Column, Contract, parse_columns
+from tabular.mongo import server_query
 from tabular.mongo_decode import Decoder, Field
 from tabular.mongo_ids import last_document, query_after
 from tabular.mongo_values import text_of
+from tabular.settings import Source
 
 NUMBER, CATEGORY, ID = Column(type="number"), Column(type="category"), Column(type="id")
 TIME, DATE = Column(type="time"), Column(type="date", format="%Y-%m-%d")
@@ -205,3 +207,15 @@ def test_query_after_an_id_reaches_all_later_types() -> None:
     assert own == {"_id": {"$gt": "k"}}
     assert {"object", "objectId", "date"} <= set(later["_id"]["$type"])
     assert not {"string", "int", "double", "null"} & set(later["_id"]["$type"])
+
+
+def test_query_of_the_yaml_may_name_ids_and_days() -> None:
+    """A YAML date is midnight of that day; `$oid` and `$date` are read as in extended JSON."""
+    query = {"_id": {"$gt": {"$oid": str(OID)}}, "day": {"$gte": dt.date(2024, 5, 17)}}
+    query |= {"at": NOON, "word": {"$in": ["a", 1, 2.5, None, True]}}
+    source = Source(kind="mongodb", database="d", collection="c", query=query)
+    read = server_query(source)
+    assert read["_id"] == {"$gt": OID}
+    assert read["day"]["$gte"].replace(tzinfo=None) == dt.datetime(2024, 5, 17)
+    assert read["at"].replace(tzinfo=None) == NOON
+    assert read["word"] == query["word"]
