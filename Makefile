@@ -26,7 +26,7 @@ ifdef BENTOLINE_DATA
 export BENTOLINE_DATA
 endif
 
-.PHONY: help train test check bench-train lock
+.PHONY: help train test check bench-train bench-data lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ check: $(VENV)/.installed-dev ## Lint, format, types and the direction of import
 
 bench-train: $(VENV)/.installed ## Measure training on the public tables, against the baselines
 	$(BIN)/python -m benchmarks.train
+
+bench-data: $(VENV)/.installed ## Measure scoring up to 10 million rows, against pandas chunks
+	$(BIN)/python -m benchmarks.score
 
 lock: $(VENV)/.installed ## Pin pyproject.toml again into the hashed locks; UPGRADE=1 takes newer versions
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
