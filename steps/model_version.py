@@ -32,7 +32,7 @@ def mirror_problem(registry: Registry, problem: str) -> tuple[Disagreement, ...]
     client = Client()
     model = _model(client, registry, problem)
     known = {
-        version.name: version
+        str(version.name): version
         for version in depaginate(client.list_model_versions, model_name_or_id=model, hydrate=True)
     }
     shown = {name: _shown(version) for name, version in known.items()}

@@ -83,7 +83,10 @@ def test_versions_are_filtered_by_stage_date_and_count(zenml: Invoke, location: 
 
     component = Client().active_stack.model_registry
     assert component is not None
-    named = lambda **asked: [v.version for v in component.list_model_versions("tiny", **asked)]  # noqa: E731
+
+    def named(**asked: Any) -> list[str]:
+        return [found.version for found in component.list_model_versions("tiny", **asked)]
+
     assert named(stage=ModelVersionStage.PRODUCTION) == ["v1"]
     assert named(count=2) == ["v3", "v2"]
     assert named(order_by_date="asc") == ["v1", "v2", "v3"]

@@ -61,16 +61,12 @@ def call(registry: Registry, capfd: pytest.CaptureFixture[str]) -> Call:
     return call
 
 
-def shown(home: Path) -> dict[str, str | None]:
+def shown() -> dict[str, str | None]:
     """ZenML's stage by version, from its own client."""
     from zenml.client import Client
 
     versions = Client().list_model_versions(model_name_or_id=PROBLEM, size=1000).items
     return {version.name: version.stage for version in versions}
-
-
-def in_production(home: Path) -> list[str]:
-    return [name for name, stage in shown(home).items() if stage == "production"]
 
 
 def write_store(home: Path, statement: str, *values: str) -> None:
@@ -107,23 +103,19 @@ def test_version_trained_with_a_signing_key_is_signed(registry: Registry) -> Non
         assert (folder / SIGNATURE).exists() is signed
 
 
-def test_rollback_moves_production_and_zenml_follows(
-    registry: Registry, call: Call, home: Path
-) -> None:
+def test_rollback_moves_production_and_zenml_follows(registry: Registry, call: Call) -> None:
     code, said = call("--rollback")
     assert (code, registry.alias(PROBLEM, "production")) == (0, "v1")
     assert said.index("production is v1 now") < said.index("ZenML shows it too")
-    assert shown(home) == {"v1": "production", "v2": "staging"}
+    assert shown() == {"v1": "production", "v2": "staging"}
     assert call("--rollback", "--to", "v2")[0] == 0
-    assert shown(home) == {"v1": "archived", "v2": "production"}
+    assert shown() == {"v1": "archived", "v2": "production"}
     code, said = call("--status")
     assert code == 0
     assert "ZenML" not in said
 
 
-def test_two_versions_in_production_are_named_and_healed_by_status(
-    registry: Registry, call: Call, home: Path
-) -> None:
+def test_two_versions_in_production_are_named_and_healed_by_status(call: Call, home: Path) -> None:
     """What ZenML's promotion race leaves, and cannot mend itself."""
     from zenml.client import Client
 
@@ -138,9 +130,7 @@ def test_two_versions_in_production_are_named_and_healed_by_status(
     assert "ZenML" not in call("--status")[1]
 
 
-def test_meddling_with_tags_stages_and_foreign_versions_is_healed(
-    registry: Registry, call: Call, home: Path
-) -> None:
+def test_meddling_with_tags_stages_and_foreign_versions_is_healed(call: Call) -> None:
     from zenml.client import Client
 
     client = Client()
@@ -151,7 +141,7 @@ def test_meddling_with_tags_stages_and_foreign_versions_is_healed(
     mirrored = json.loads(said[said.index("{") :])["zenml"]
     assert (code, mirrored["state"]) == (0, "healed")
     assert any("the registry has no such version" in line for line in mirrored["disagreed"])
-    assert shown(home) == {"v1": "archived", "v2": "production", "mine": "archived"}
+    assert shown() == {"v1": "archived", "v2": "production", "mine": "archived"}
     assert "candidate" in {tag.name for tag in client.get_model_version(PROBLEM, "v2").tags}
 
 
@@ -163,15 +153,15 @@ def test_store_that_only_zenml_can_read_is_healed_through_zenml(
     assert "ZenML" not in call("--status")[1]
     write_store(home, "update model_version set stage = 'production' where name = ?", "v1")
     assert f"{PROBLEM} v1 was in production" in call("--status")[1]
-    assert shown(home)["v1"] == "archived"
+    assert shown()["v1"] == "archived"
 
 
-def test_lost_model_version_is_made_again(registry: Registry, call: Call, home: Path) -> None:
+def test_lost_model_version_is_made_again(call: Call) -> None:
     from zenml.client import Client
 
     Client().delete_model_version(Client().get_model_version(PROBLEM, "v1").id)
     assert "v1 was missing" in call("--status")[1]
-    assert shown(home)["v1"] == "archived"
+    assert shown()["v1"] == "archived"
 
 
 @pytest.fixture
@@ -213,7 +203,7 @@ def test_promotion_asks_for_a_completed_run_and_dead_ones_are_reaped(
     code, said = call(*flags, "--override", "its process was killed after publishing")
     assert code == 0
     assert Client().get_pipeline_run(dead).status == "failed"
-    assert shown(home) == {**shown(home), "v1": "staging", "v2": "production"}
+    assert shown() == {**shown(), "v1": "staging", "v2": "production"}
 
 
 WATCHED = """
