@@ -9,11 +9,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from tabular.bundle import MANIFEST, bundle_files, load_bundle
 from tabular.documents import read_document, seal_document
 from tabular.downloads import download_bundle, read_manifest
-from tabular.errors import BundleError, ConfigError, listed
+from tabular.errors import BundleError, ConfigError, StoreError, listed
 from tabular.signatures import SIGNATURE, check_signature, sign
 from tabular.stores import Store
 
@@ -21,6 +22,7 @@ VERSION = re.compile(r"v([1-9][0-9]*)")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _FORMAT = "registry.json"
+_PROBE = ".probe"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Versions:
         files = self._signed(checked_name(problem, "problem"), bundle_folder)
         number = max(map(_number, self.names(problem)), default=0) + 1
         if self._store.read(_FORMAT) is None:
-            self._store.create(_FORMAT, seal_document({}))
+            self._begin()
         while not self._store.add_folder(f"{problem}/versions/v{number}", files):
             number += 1
         return f"v{number}"
@@ -111,6 +113,18 @@ class Versions:
         if self._keys.public:
             check_signature(digests, signature, folder / SIGNATURE, self._keys.public)
         return files if signature is None else {SIGNATURE: signature, **files}
+
+    def _begin(self) -> None:
+        """Write the format, once the store has shown that it keeps what must be new."""
+        for _ in range(2):
+            is_new = self._store.create(_PROBE, uuid4().hex.encode())
+        if is_new:
+            raise StoreError(
+                f"registry {self._store.location}: the store writes over a file that had to be new "
+                "(it does not know If-None-Match); use one with conditional writes. "
+                "No version was published."
+            )
+        self._store.create(_FORMAT, seal_document({}))
 
     def _check_format(self) -> None:
         """Read the registry's format once; a newer one is refused."""

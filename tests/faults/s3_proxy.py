@@ -21,7 +21,7 @@ class Fault:
     """What befalls the next `times` requests of a method whose path contains a text.
 
     kind: busy (503, not done), reset (done, then the connection breaks), truncate, corrupt (one
-    byte of the answer), silence (no answer, not done).
+    byte of the answer), silence (no answer, not done), naive (done, whatever the condition).
     """
 
     kind: str
@@ -99,7 +99,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self, body: bytes, fault: str) -> None:
         upstream = HTTPConnection(self.server.upstream, timeout=30)  # type: ignore[attr-defined]
-        upstream.request(self.command, self.path, body, dict(self.headers.items()))
+        asked = {
+            name: value
+            for name, value in self.headers.items()
+            if fault != "naive" or not name.lower().startswith("if-")
+        }
+        upstream.request(self.command, self.path, body, asked)
         answer = upstream.getresponse()
         content = answer.read()
         upstream.close()

@@ -111,6 +111,17 @@ def test_an_object_that_is_corrupt_each_time_is_named(registry: Registry, proxy:
         registry.alias("tiny", "production")
 
 
+def test_a_store_that_knows_no_conditions_is_refused_each_time(
+    proxy: Proxy, location: str, bundle: Path
+) -> None:
+    proxy.faults.append(Fault("naive", "PUT", times=99))
+    registry = open_registry(location)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"does not know If-None-Match.*No version was"):
+            registry.publish("tiny", bundle)
+    assert registry.versions("tiny") == []
+
+
 def test_an_alias_is_one_get_of_at_most_1_kb(registry: Registry, proxy: Proxy) -> None:
     proxy.requests.clear()
     assert registry.alias("tiny", "production") == "v1"
@@ -174,7 +185,7 @@ def make_reader(address: str) -> dict[str, str]:
 def enforce_iam(address: str) -> None:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     plain = {"Content-Type": "text/plain"}
-    request = urllib.request.Request(f"{address}/moto-api/reset-auth", b"0", plain)  # noqa: S310
+    request = urllib.request.Request(f"{address}/moto-api/reset-auth", b"0", plain)
     direct.open(request).close()
 
 
