@@ -15,7 +15,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from service.errors import RequestError
 from service.http import Request
 from tabular.contract import Column
-from tabular.settings import Serving
+from tabular.serving import Serving
 
 JSON_TYPE = b"application/json"
 JSON_TYPES = (b"", JSON_TYPE)  # a body without a type is taken for JSON

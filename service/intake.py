@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from service.errors import CLOSE, RequestError, overloaded
 from service.http import Receive, Request
-from tabular.settings import Serving
+from tabular.serving import Serving
 
 # Bodies larger than one read of the socket wait in memory: all of them together take at most so
 # many times the limit of one.

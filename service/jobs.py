@@ -19,8 +19,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +156,9 @@ class Jobs:
 
     def _forward(self, method: str, path: str) -> Answer:
         """Hand the request, with the token, to the service that trains."""
+        import urllib.error  # few deployments need the 50 ms that these take
+        import urllib.request
+
         request = urllib.request.Request(  # noqa: S310  # http or https, as the deployment named it
             self._trainer.rstrip("/") + path,
             method=method,

@@ -18,7 +18,7 @@ from tabular.bundle import load_bundle
 from tabular.errors import BentolineError, BundleError
 from tabular.predictor import Predictor
 from tabular.registry import Registry, open_registry
-from tabular.settings import Serving
+from tabular.serving import Serving
 
 ALIAS = "production"
 POLL_S = 2.0

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from tabular.contract import Column, Contract, Derivation, Frozen, category_text
 from tabular.errors import ConfigError, did_you_mean
 from tabular.features import check_derivations
+from tabular.serving import Serving
 from tabular.settings import (
     GATE_FACTS,
     METRICS,
@@ -26,7 +27,6 @@ from tabular.settings import (
     Leaks,
     Promotion,
     Search,
-    Serving,
     Source,
     Split,
     Target,

@@ -10,7 +10,7 @@ from tabular.bundle import Bundle, seal
 from tabular.challenge import CHAMPION
 from tabular.gates import ALIASES, Verdict
 from tabular.registry import ANY, open_registry
-from tabular.settings import Serving
+from tabular.serving import Serving
 
 
 def publish(

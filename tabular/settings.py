@@ -243,14 +243,3 @@ class Promotion(Frozen):
     min_gain: float = Field(default=0.0, ge=0)
     max_slice_loss: float | None = Field(default=None, gt=0)
     carries_to: Alias = "production"
-
-
-class Serving(Frozen):
-    """How the service answers for this problem; kept in the bundle."""
-
-    port: int = Field(default=8000, ge=1, le=65_535)
-    workers: int = Field(default=1, ge=1, le=64)
-    timeout_s: float = Field(default=5.0, gt=0, le=60)
-    max_body_bytes: int = Field(default=8_000_000, ge=1_000)
-    max_rows: int = Field(default=20_000, ge=1)
-    max_waiting: int = Field(default=512, ge=1)

@@ -12,7 +12,7 @@ from pipelines.console import show_note
 from pipelines.place import Place
 from tabular.errors import ConfigError
 from tabular.registry import open_registry
-from tabular.settings import Serving
+from tabular.serving import Serving
 
 ALIAS = "production"
 

@@ -7,7 +7,8 @@ from tabular.errors import StoreError
 from tabular.gates import decide
 from tabular.publishing import publish
 from tabular.registry import open_registry
-from tabular.settings import Gate, Promotion, Serving
+from tabular.serving import Serving
+from tabular.settings import Gate, Promotion
 from tests.unit.tiny import write_tiny
 
 EVALUATION_SET = {"sha256": "ab" * 32, "n_rows": 9, "snapshot": "cd" * 32}

@@ -10,7 +10,7 @@ from service import live as live_module
 from service.live import Live, load_model, public_reason
 from tabular.errors import BundleError, StoreError
 from tabular.registry import open_registry
-from tabular.settings import Serving
+from tabular.serving import Serving
 from tests.unit.asgi import Worker, settings
 from tests.unit.tiny import RECORDS, write_tiny
 

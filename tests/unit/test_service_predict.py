@@ -7,7 +7,7 @@ import re
 import pytest
 
 from service.intake import BUFFERED_BODIES
-from tabular.settings import Serving
+from tabular.serving import Serving
 from tests.unit.asgi import GONE, NEVER, Worker, settings
 from tests.unit.tiny import RECORDS, write_tiny
 

@@ -10,7 +10,7 @@ from pipelines.place import Place
 from service.settings import Settings
 from tabular.errors import ConfigError
 from tabular.registry import open_registry
-from tabular.settings import Serving
+from tabular.serving import Serving
 from tests.unit.tiny import write_tiny
 
 

@@ -1,0 +1,18 @@
+"""How the service answers for a problem: of the YAML's parts, the one that a server needs too."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tabular.contract import Frozen
+
+
+class Serving(Frozen):
+    """How the service answers for this problem; kept in the bundle's manifest."""
+
+    port: int = Field(default=8000, ge=1, le=65_535)
+    workers: int = Field(default=1, ge=1, le=64)
+    timeout_s: float = Field(default=5.0, gt=0, le=60)
+    max_body_bytes: int = Field(default=8_000_000, ge=1_000)
+    max_rows: int = Field(default=20_000, ge=1)
+    max_waiting: int = Field(default=512, ge=1)
