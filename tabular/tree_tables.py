@@ -5,7 +5,7 @@ comparison that fails crosses out the leaves below its other side. A feature's t
 values into bins, so for each bin the words of all trees are a row of a table; a row's leaves are
 the lowest bits left in the AND of one such row for each feature. Comparisons are those of the
 graph, in float32, and leaf values are summed in the order of the trees, so that the sum is the
-graph's own. docs/adr/0024 says what this saves.
+graph's own. docs/adr/0017 says what this saves.
 """
 
 from __future__ import annotations
