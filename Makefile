@@ -46,7 +46,10 @@ check: $(VENV)/.installed-dev ## Lint, format, types and the direction of import
 bench-train: $(VENV)/.installed ## Measure training on the public tables, against the baselines
 	$(BIN)/python -m benchmarks.train
 
-bench-data: $(VENV)/.installed ## Measure scoring up to 10 million rows, against pandas chunks
+bench-data: $(VENV)/.installed-dev ## Measure reading, auditing, splitting and scoring large tables
+	$(BIN)/python -m benchmarks.mongo_read
+	$(BIN)/python -m benchmarks.leak_audit
+	$(BIN)/python -m benchmarks.big_table
 	$(BIN)/python -m benchmarks.score
 
 lock: $(VENV)/.installed ## Pin pyproject.toml again into the hashed locks; UPGRADE=1 takes newer versions
