@@ -1,0 +1,74 @@
+"""Limits of a request's head, which uvicorn with httptools does not have.
+
+Without them one client's endless header fills the worker's memory, and one that never ends its head
+keeps its connection for ever. Bodies have the problem's own limits: `service.intake`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.config import HTTP_PROTOCOLS
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.errors import RequestError
+from service.http import JSON, request_id
+
+MAX_HEAD_BYTES = 65_536
+# A head has between once and twice this long; a connection without any is closed after it.
+HEAD_S = 10.0
+REASONS = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """uvicorn's connection; the limits cost a request one comparison."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Watch the new connection."""
+        super().connection_made(transport)
+        self._head_bytes = 0
+        self._seen: Any = None
+        self._watch = self.loop.call_later(HEAD_S, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Watch it no more."""
+        self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; a head that goes on and on ends the connection."""
+        super().data_received(data)
+        scope: Any = self.scope  # None before the first request; its method is set by a whole head
+        if scope is None or "method" in scope:
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            words = f"the headers are larger than {MAX_HEAD_BYTES:,} bytes; send fewer."
+            self._refuse(RequestError(431, "head_too_large", words))
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is answered in the envelope too."""
+        self._refuse(RequestError(400, "bad_http", f"{msg.rstrip('.').lower()}."))
+
+    def _look(self) -> None:
+        scope: Any = self.scope
+        if scope is self._seen and (scope is None or "method" not in scope):
+            self.transport.close()
+            return
+        self._seen = scope
+        self._watch = self.loop.call_later(HEAD_S, self._look)
+
+    def _refuse(self, error: RequestError) -> None:
+        body = error.envelope(request_id(None))
+        head = (
+            b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head % (error.status, REASONS[error.status], JSON, len(body)) + body)
+        self.transport.close()
+
+
+def bound_heads() -> None:
+    """Let uvicorn take these connections where it chooses by itself, as BentoML has it do."""
+    HTTP_PROTOCOLS["auto"] = f"{BoundedHttp.__module__}:{BoundedHttp.__name__}"
