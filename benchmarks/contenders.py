@@ -1,0 +1,60 @@
+"""The service and its peers, all serving the same model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks.servers import BIN, Server, running
+
+OURS = "bentoline"
+SKLEARN = "FastAPI + scikit-learn"
+ONNX = "FastAPI + onnxruntime"
+BENTO = "BentoML + scikit-learn"
+FLOOR = "bare uvicorn + onnxruntime"
+
+UVICORN = [str(BIN / "uvicorn"), "--port", "{port}", "--no-access-log", "--log-level", "warning"]
+BENTOML = [str(BIN / "bentoml"), "serve", "--port", "{port}"]
+PEERS = {
+    SKLEARN: ([*UVICORN, "benchmarks.peers.fastapi_sklearn:app"], "/docs"),
+    ONNX: ([*UVICORN, "benchmarks.peers.fastapi_onnx:app"], "/docs"),
+    BENTO: ([*BENTOML, "benchmarks.peers.bento_sklearn:Plain"], "/readyz"),
+    FLOOR: ([*UVICORN, "--lifespan", "off", "benchmarks.peers.floor:app"], ""),
+}
+
+
+@contextmanager
+def service(
+    registry: Path, problem: str, scratch: Path, *, workers: int = 1, cpu: int | None = None
+) -> Iterator[Server]:
+    """`bentoml serve` as a user starts it, following a registry."""
+    environment = {
+        "BENTOLINE_REGISTRY": str(registry),
+        "BENTOLINE_PROBLEM": problem,
+        "BENTOLINE_WORKERS": str(workers),
+        "BENTOML_HOME": str(scratch / f"bentoml-{workers}"),
+        "BENTOML_DO_NOT_TRACK": "true",
+    }
+    name = OURS if workers == 1 else f"{OURS}, {workers} workers"
+    with running(name, BENTOML, environment, ready="/readyz", cpu=cpu) as server:
+        yield server
+
+
+@contextmanager
+def everybody(
+    registry: Path, problem: str, scratch: Path, cpu: int | None
+) -> Iterator[list[Server]]:
+    """All of them at once, on one core; the model for the peers lies in scratch/peer."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(service(registry, problem, scratch, cpu=cpu))]
+        for place, (name, (command, ready)) in enumerate(PEERS.items()):
+            environment = {
+                "PEER_MODEL": str(scratch / "peer"),
+                "BENTOML_HOME": str(scratch / f"bentoml-peer-{place}"),
+                "BENTOML_DO_NOT_TRACK": "true",
+            }
+            many = "/predict" if name == FLOOR else "/batch"
+            server = running(name, command, environment, ready=ready, cpu=cpu, many=many)
+            servers.append(stack.enter_context(server))
+        yield servers
