@@ -131,7 +131,7 @@ def _contract(model: Model) -> bytes:
         "positive": None if decision.positive is None else decision.classes[decision.positive],
         "threshold": decision.threshold,
         "columns": columns,
-        "example": example_record(model.predictor),
+        "example": example_record(model),
         "max_rows": model.serving.max_rows,
         "max_body_bytes": model.serving.max_body_bytes,
     }

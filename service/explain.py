@@ -12,7 +12,7 @@ from service.errors import RequestError, broken_contract
 from service.http import JSON, Answer, Request
 from service.intake import Intake
 from service.live import Model
-from tabular.contributions import explain, reference_row
+from tabular.contributions import explain
 from tabular.errors import RecordsError
 from tabular.records import TableReader
 
@@ -53,8 +53,7 @@ def _explained(model: Model, body: bytes, request_id: str) -> Answer:
         columns = TableReader(predictor.contract).read(table.records)
     except RecordsError as error:
         raise broken_contract(error) from error
-    reference = reference_row(predictor)
-    found = explain(predictor, columns, reference)
+    found = explain(predictor, columns, model.reference)
     content = {
         "label": found.label,
         "answer": found.answer,

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from service.settings import Settings
 from tabular.bundle import load_bundle
+from tabular.contributions import reference_row
 from tabular.errors import BentolineError, BundleError
 from tabular.predictor import Predictor
 from tabular.registry import Registry, open_registry
@@ -34,12 +36,13 @@ _PATH = re.compile(r"(?:s3:/)?/(?:[^\s/:;,'\"]+/)*([^\s/:;,'\"]+)")
 
 @dataclass(frozen=True)
 class Model:
-    """One version, ready to answer."""
+    """One version, ready to answer; `reference` is the usual row that explanations start from."""
 
     problem: str
     version: str
     predictor: Predictor
     serving: Serving
+    reference: dict[str, Any]
     loaded_at: float
 
 
@@ -70,7 +73,7 @@ def load_model(folder: Path, problem: str, version: str, public_key: Path | None
             f"{folder}: the manifest's serving part does not fit this version of bentoline "
             f"({error.errors()[0]['msg']}); train the problem again."
         ) from error
-    return Model(problem, version, predictor, serving, time.time())
+    return Model(problem, version, predictor, serving, reference_row(predictor), time.time())
 
 
 class Live:

@@ -9,9 +9,7 @@ from typing import Any
 from service.live import Model
 from tabular.bundle import ServedContract
 from tabular.contract import Column
-from tabular.contributions import reference_row
 from tabular.decision import Decision
-from tabular.predictor import Predictor
 from tabular.records import raw_value
 
 MAX_LISTED = 200
@@ -60,7 +58,7 @@ REFUSALS = {
 def openapi(model: Model) -> Schema:
     """The document for the version that serves."""
     served = model.predictor.bundle.contract
-    manifest, example = model.predictor.bundle.manifest, example_record(model.predictor)
+    manifest, example = model.predictor.bundle.manifest, example_record(model)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -132,14 +130,12 @@ def _words(column: Column, known: tuple[str, ...]) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def example_record(predictor: Predictor) -> dict[str, Any]:
+def example_record(model: Model) -> dict[str, Any]:
     """A record that holds the contract: the columns' own examples, else the training rows' usual
     values, which are nobody's.
     """
-    usual = reference_row(predictor)
-    return {
-        name: _example(column, usual[name]) for name, column in predictor.contract.inputs().items()
-    }
+    inputs = model.predictor.contract.inputs()
+    return {name: _example(column, model.reference[name]) for name, column in inputs.items()}
 
 
 def _example(column: Column, usual: str | float) -> str | float | None:

@@ -17,7 +17,6 @@ from pipelines.scoring_console import Meter, show_scored
 from tabular.bundle import Bundle, load_bundle
 from tabular.engines import open_engine
 from tabular.errors import ConfigError
-from tabular.registry import open_registry
 from tabular.scoring import describe_run, score_table
 from tabular.scoring_input import ReadInput, copy_collection, open_input
 from tabular.scoring_output import unfinished_outputs
@@ -30,7 +29,7 @@ MONGODB = "mongodb"
 def run(options: argparse.Namespace, place: Place) -> int:
     """Score a table; rows that break the contract are kept beside and do not stop it."""
     check_report(options.report)
-    registry = open_registry(place.registry)
+    registry = place.open_registry()
     problem = published_problem(registry, options.problem)
     version = registry.resolve(problem, "production")
     bundle = load_bundle(registry.fetch(problem, version))

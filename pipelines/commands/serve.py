@@ -11,7 +11,6 @@ from typing import Any
 from pipelines.console import show_note
 from pipelines.place import Place
 from tabular.errors import ConfigError
-from tabular.registry import open_registry
 from tabular.serving import Serving
 
 ALIAS = "production"
@@ -38,7 +37,7 @@ def run(options: argparse.Namespace, place: Place) -> int:
 
 def production_serving(problem: str, place: Place) -> Serving:
     """The serving part of the production bundle; the defaults where there is none yet."""
-    registry = open_registry(place.registry)
+    registry = place.open_registry()
     version = registry.alias(problem, ALIAS)
     if version is None:
         show_note(f"{problem} has no {ALIAS} version yet: answers start when there is one.")

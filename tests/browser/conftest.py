@@ -31,20 +31,11 @@ FACTS = {
         "created_at": "2026-01-02T03:04:05+00:00",
     },
 }
-REFERENCE = {
-    "n_rows": 200,
-    "columns": {
-        "age": {"quantiles": [20.0, 41.0, 60.0], "missing_share": 0.0},
-        "fee": {"quantiles": [0.0, 1.0, 2.0], "missing_share": 0.0},
-        "city": {"shares": {"Delhi": 0.4, "Mumbai": 0.6}},
-        "opened": {"quantiles": [480.0, 600.0, 720.0], "missing_share": 0.0},
-    },
-}
 
 
 def publish(folder: Path, registry: Path, task: str) -> None:
     """A tiny version in production."""
-    bundle = write_tiny(folder / task, task, reference=REFERENCE)
+    bundle = write_tiny(folder / task, task)
     sealed = seal(bundle, folder / f"{task}-sealed", FACTS)
     versions = open_registry(str(registry))
     version = versions.publish("tiny", sealed.path)

@@ -8,7 +8,7 @@ import pytest
 
 from tabular.bundle import FILES, MANIFEST, load_bundle, seal
 from tabular.errors import BundleError, StoreError
-from tests.unit.tiny import BINARY, SERVED, write_tiny
+from tests.unit.tiny import BINARY, REFERENCE, SERVED, write_tiny
 
 
 def test_load_returns_what_was_written(tmp_path):
@@ -19,7 +19,7 @@ def test_load_returns_what_was_written(tmp_path):
     assert bundle.manifest["problem"] == "tiny"
     assert bundle.manifest["metrics"] == {"f1": None}
     assert bundle.manifest["versions"]["numpy"] == np.__version__
-    assert bundle.read_json("reference.json") == {"n_rows": 200}
+    assert bundle.read_json("reference.json") == REFERENCE
     assert sorted(p.name for p in (tmp_path / "b").iterdir()) == sorted([*FILES, MANIFEST])
 
 

@@ -11,19 +11,9 @@ from tabular.predictor import Predictor
 from tabular.records import TableReader
 from tests.unit.tiny import RECORDS, fitted, write_tiny
 
-REFERENCE = {
-    "n_rows": 200,
-    "columns": {
-        "age": {"quantiles": [20.0, 40.0, 60.0], "missing_share": 0.0},
-        "fee": {"quantiles": [0.0, 1.0, 2.0], "missing_share": 0.0},
-        "city": {"shares": {"Delhi": 0.4, "Mumbai": 0.6}},
-        "opened": {"quantiles": [480.0, 600.0, 720.0], "missing_share": 0.0},
-    },
-}
-
 
 def predictor(folder: Path, task: str) -> Predictor:
-    return Predictor(write_tiny(folder / "bundle", task, reference=REFERENCE))
+    return Predictor(write_tiny(folder / "bundle", task))
 
 
 def typed(of: Predictor, record: dict) -> dict:

@@ -39,6 +39,16 @@ RECORDS: list[dict[str, Any]] = [
     {"age": 18.0, "fee": 3e3, "city": None, "opened": "24:05:00"},
 ]
 
+REFERENCE: dict[str, Any] = {
+    "n_rows": 200,
+    "columns": {
+        "age": {"quantiles": [20.0, 40.0, 60.0], "missing_share": 0.0},
+        "fee": {"quantiles": [0.0, 1.0, 2.0], "missing_share": 0.0},
+        "city": {"shares": {"Delhi": 0.4, "Mumbai": 0.6}},
+        "opened": {"quantiles": [480.0, 600.0, 720.0], "missing_share": 0.0},
+    },
+}
+
 
 @cache
 def fitted(task: str) -> tuple[Any, np.ndarray]:
@@ -81,7 +91,7 @@ def write_tiny(folder: Path, task: str = "binary", **changes: Any) -> Bundle:
         "contract": SERVED,
         "decision": BINARY if task == "binary" else REGRESSION,
         "golden": [{"record": RECORDS[0], "answer": answer}],
-        "reference": {"n_rows": 200},
+        "reference": REFERENCE,
         "facts": {"problem": "tiny", "git_commit": "abc", "metrics": {"f1": float("nan")}},
     }
     return write_bundle(folder, **{**parts, **changes})
