@@ -39,12 +39,14 @@ def finished(wrk: subprocess.Popen[str], server: Server, cpu_s_before: float) ->
     if wrk.returncode:
         raise SystemExit(f"wrk failed:\n{output}")
     told = json.loads(output.strip().splitlines()[-1])
+    if not told["requests"]:
+        raise SystemExit(f"{server.name} answered nothing within {told['seconds']:.0f} s")
     cpu_s = server.cpu_s() - cpu_s_before
     return Load(
         per_s=told["requests"] / told["seconds"],
         p50_ms=told["p50_ms"],
         p99_ms=told["p99_ms"],
-        cpu_us=cpu_s / max(1, told["requests"]) * 1e6,
+        cpu_us=cpu_s / told["requests"] * 1e6,
         failed=told["unanswered"] + told["refused"],
     )
 

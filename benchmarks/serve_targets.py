@@ -59,7 +59,7 @@ def judged(figures: Figures) -> list[Verdict]:
     """Every target beside its figure."""
     loads, steady = figures.loads, figures.steady
     one, crowd, hundred, batch = (
-        loads[case] for case in (Case(1, 16), Case(1, 64), Case(100, 16), Case(10_000, 4))
+        loads[case] for case in (Case(1, 16), Case(1, 64), Case(100, 16), Case(10_000, 2))
     )
 
     def times(case: dict[str, Load], other: str) -> float:

@@ -54,7 +54,13 @@ def code_fingerprint() -> str:
     enable_step_logs=False,  # steps print nothing; what they did is in metadata and artifacts
 )
 def training(
-    problem: Problem, data: str, root: str, home: str, registry: str, signing_key: str
+    problem: Problem,
+    data: str,
+    root: str,
+    home: str,
+    registry: str,
+    public_key: str,
+    signing_key: str,
 ) -> None:
     """From a table to a judged, published bundle. Each step gets only the config that it reads."""
     snapshot = load_rows(problem.only("source"), data, root, home)
@@ -80,7 +86,7 @@ def training(
         problem.only("search", "candidates", "decision", "evaluation"),
     )
     comparing = problem.only("split", "search", "evaluation", "promotion")
-    comparison = compare_champion(bundle, test, comparing, registry)
+    comparison = compare_champion(bundle, test, comparing, registry, public_key)
     judged = problem.only("title", "gates", "evaluation", "promotion")
     verdict, _ = decide(evaluation, comparison, judged)
     report, _ = write_report(

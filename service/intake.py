@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Awaitable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from service.errors import CLOSE, RequestError, overloaded
@@ -15,6 +15,10 @@ from tabular.serving import Serving
 # Bodies larger than one read of the socket wait in memory: all of them together take at most so
 # many times the limit of one.
 BUFFERED_BODIES = 8
+
+# What is too large is read on so far, and thrown away: a client that is still sending sees a
+# connection reset, not the answer. Who asks first (Expect: 100-continue) sends nothing.
+DISCARDED_BYTES = 64_000_000
 
 Message = dict[str, Any]
 
@@ -41,6 +45,8 @@ class Intake:
         limit = serving.max_body_bytes
         length = request.headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > limit:
+            if int(length) <= DISCARDED_BYTES and b"expect" not in request.headers:
+                await self._discard(request, serving)
             raise _too_large(limit)
         message, rest = at_once(request.receive())
         if message is not None and not message.get("more_body", False):
@@ -51,7 +57,7 @@ class Intake:
                 if not first.get("more_body", False):
                     return _part(first, limit)
                 with self.slot(serving):
-                    return await self._read_on(_part(first, limit), request.receive, limit)
+                    body = await self._read_on(_part(first, limit), request.receive, limit)
         except TimeoutError as error:
             raise RequestError(
                 400,
@@ -60,6 +66,21 @@ class Intake:
                 "of it.",
                 headers=(CLOSE,),
             ) from error
+        if body is None:
+            await self._discard(request, serving)
+            raise _too_large(limit)
+        return body
+
+    async def _discard(self, request: Request, serving: Serving) -> None:
+        n_bytes, more = 0, True
+        with suppress(TimeoutError), self.slot(serving):
+            async with asyncio.timeout(serving.timeout_s):
+                while more and n_bytes < DISCARDED_BYTES:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise DisconnectedError
+                    more = message.get("more_body", False)
+                    n_bytes += len(message.get("body", b""))
 
     @contextmanager
     def slot(self, serving: Serving) -> Iterator[None]:
@@ -76,7 +97,8 @@ class Intake:
         finally:
             self.n_waiting -= 1
 
-    async def _read_on(self, first: bytes, receive: Receive, limit: int) -> bytes:
+    async def _read_on(self, first: bytes, receive: Receive, limit: int) -> bytes | None:
+        """The whole body; None where it is larger than the limit and more of it is to come."""
         parts, n_bytes, more = [first], len(first), True
         self._n_bytes += n_bytes
         try:
@@ -87,6 +109,8 @@ class Intake:
                 parts.append(part)
                 n_bytes += len(part)
                 self._n_bytes += len(part)
+                if n_bytes > limit and more:
+                    return None
                 if n_bytes > limit:
                     raise _too_large(limit)
                 if self._n_bytes > BUFFERED_BODIES * limit:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,12 @@ class Comparison(Frozen):
 
 
 def challenge(
-    challenger: Bundle, test: pd.DataFrame, problem: Problem, registry: str
+    challenger: Bundle,
+    test: pd.DataFrame,
+    problem: Problem,
+    registry: str,
+    *,
+    public_key: Path | None = None,
 ) -> Comparison:
     """Compare a bundle with the version that production names now.
 
@@ -79,14 +85,15 @@ def challenge(
         test: (n, k) typed rows with the target. Not changed.
         problem: Its contract, and how to compare.
         registry: Where the champion is.
+        public_key: A champion that it does not verify is an obstacle.
     """
-    versions = open_registry(registry)
+    versions = open_registry(registry, public_key=public_key)
     version = versions.alias(problem.name, CHAMPION)
     metric = problem.promotion.metric or problem.search.metric
     if version is None:
         return Comparison(metric=metric)
     try:
-        champion = load_bundle(versions.fetch(problem.name, version))
+        champion = load_bundle(versions.fetch(problem.name, version), public_key)
         return compare_bundles(challenger, champion, test, problem, version=version)
     except (BundleError, ConfigError) as error:
         return Comparison(metric=metric, champion=version, obstacle=str(error).rstrip("."))

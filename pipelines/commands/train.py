@@ -71,8 +71,15 @@ def run_training(problem: Problem, data: str, place: Place) -> dict[str, Any]:
 
     local = data and "://" not in data
     table = str(Path(data).resolve()) if local else data
-    key = str(place.signing_key or "")
-    run = training(problem, table, str(place.root), str(place.home), place.registry, key)
+    run = training(
+        problem,
+        table,
+        str(place.root),
+        str(place.home),
+        place.registry,
+        public_key=str(place.public_key or ""),
+        signing_key=str(place.signing_key or ""),
+    )
     if run is None:
         raise StoreError("ZenML gave no run back; run the command again.")
     steps = sorted(run.steps.values(), key=lambda step: step.start_time or run.created)
