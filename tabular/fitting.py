@@ -14,13 +14,7 @@ import pandas as pd
 
 from tabular.bundle import ServedContract
 from tabular.calibration import fit_decision
-from tabular.candidates import (
-    Trial,
-    best_first,
-    fit_pipeline,
-    pipeline_answer,
-    search_candidates,
-)
+from tabular.candidates import Trial, fit_pipeline, pipeline_answer
 from tabular.contract import Columns, Feature, Frozen, encode
 from tabular.decision import Decision
 from tabular.features import derive, learn_features
@@ -28,6 +22,7 @@ from tabular.frames import frame_columns
 from tabular.onnx_export import export_graph
 from tabular.predictor import answer_graph
 from tabular.problem import Problem
+from tabular.search import best_first, search_candidates
 from tabular.split import folds
 
 PIPELINE_CALLS = 30

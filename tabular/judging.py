@@ -9,8 +9,6 @@ import pandas as pd
 import pyarrow as pa
 
 from tabular.bundle import Bundle
-from tabular.candidates import ResamplingRow
-from tabular.candidates import measure_resampling as resampling_rows
 from tabular.challenge import Comparison
 from tabular.contract import Array, Columns, Frozen, encode
 from tabular.decision import Decision
@@ -24,6 +22,8 @@ from tabular.gates import decide as decide_gates
 from tabular.onnx_export import TOLERANCE, Parity, compare
 from tabular.predictor import Predictor
 from tabular.problem import Problem
+from tabular.resampling import ResamplingRow
+from tabular.resampling import measure_resampling as resampling_rows
 from tabular.snapshot import table_sha256
 
 LATENCY_CALLS = 300

@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from tabular.candidates import Answer, build_pipeline, check_candidate, drawn_params, with_params
+from tabular.candidates import Answer, build_pipeline, with_params
 from tabular.candidates import pipeline_answer as pipeline_answer
 from tabular.contract import Array, Feature, Frozen, Matrix
 from tabular.errors import BentolineError, ConfigError, ExportError
+from tabular.estimators import check_candidate
 from tabular.features import DERIVATIONS
 from tabular.predictor import answer_graph
 from tabular.problem import Problem
+from tabular.search import drawn_params
 from tabular.settings import Candidate, Task
 
 INPUT, OUTPUT = "X", "answer"

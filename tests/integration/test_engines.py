@@ -11,11 +11,12 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.model_selection import StratifiedKFold
 
-from tabular.candidates import Trial, search_candidates
+from tabular.candidates import Trial
 from tabular.contract import Feature
 from tabular.engines import Cluster, Threads, joblib_on, open_cluster
 from tabular.errors import StoreError
 from tabular.problem import load_problem
+from tabular.search import search_candidates
 from tabular.settings import Candidate
 from tests.s3 import free_port
 

@@ -8,22 +8,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from tabular.candidates import (
-    Trial,
-    best_first,
-    build_pipeline,
-    check_candidate,
-    drawn_params,
-    fit_pipeline,
-    measure_resampling,
-    pipeline_answer,
-    score,
-    search_candidates,
-    with_params,
-)
+from tabular.candidates import Trial, build_pipeline, fit_pipeline, pipeline_answer, with_params
 from tabular.contract import Feature
 from tabular.errors import ConfigError, DataError
+from tabular.estimators import check_candidate
 from tabular.problem import Problem
+from tabular.resampling import measure_resampling
+from tabular.search import best_first, drawn_params, score, search_candidates
 from tabular.settings import Candidate, Range
 
 FEATURES = (
