@@ -26,7 +26,7 @@ ifdef BENTOLINE_DATA
 export BENTOLINE_DATA
 endif
 
-.PHONY: help train test check bench-train bench-data lock
+.PHONY: help train test check bench-train bench-data bench-serve lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-data: $(VENV)/.installed-dev ## Measure reading, auditing, splitting and s
 	$(BIN)/python -m benchmarks.leak_audit
 	$(BIN)/python -m benchmarks.big_table
 	$(BIN)/python -m benchmarks.score
+
+bench-serve: $(VENV)/.installed-dev ## Measure the service beside its peers; needs wrk
+	$(BIN)/python -m benchmarks.serve
 
 lock: $(VENV)/.installed ## Pin pyproject.toml again into the hashed locks; UPGRADE=1 takes newer versions
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
