@@ -26,7 +26,7 @@ ifdef BENTOLINE_DATA
 export BENTOLINE_DATA
 endif
 
-.PHONY: help train test check bench-train bench-data bench-serve lock
+.PHONY: help train test check bench-train bench-data bench-serve engine lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench-data: $(VENV)/.installed-dev ## Measure reading, auditing, splitting and s
 
 bench-serve: $(VENV)/.installed-dev ## Measure the service beside its peers; needs wrk
 	$(BIN)/python -m benchmarks.serve
+
+engine: ## Start a container engine, and make a base image where none can be pulled
+	bash deploy/engine.sh
 
 lock: $(VENV)/.installed ## Pin pyproject.toml again into the hashed locks; UPGRADE=1 takes newer versions
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -16,3 +16,6 @@ class Serving(Frozen):
     max_body_bytes: int = Field(default=8_000_000, ge=1_000)
     max_rows: int = Field(default=20_000, ge=1)
     max_waiting: int = Field(default=512, ge=1)
+    max_latency_ms: float = Field(
+        default=200.0, gt=0
+    )  # of 95 in 100 rows, before an image is let go

@@ -1,0 +1,116 @@
+"""A container of the serving image, run as in production."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from deploy.engine import Engine, reason
+from tabular.errors import RefusedError
+
+# The image writes under /tmp only, needs no capability, and starts some 40 threads. --init, since
+# a process with number 1 ignores SIGTERM until it has set its handlers.
+HARDENED = (
+    "--init",
+    "--read-only",
+    "--tmpfs=/tmp:rw,noexec,nosuid,size=64m,mode=1777",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--pids-limit=256",
+)  # fmt: skip
+PORT = 8000  # inside; the Dockerfile says so too
+READY_S = 60.0
+POLL_S = 0.05
+STOP_S = 10
+
+
+class Connection:
+    """One kept connection to a running container."""
+
+    def __init__(self, port: int, timeout_s: float = 10.0) -> None:
+        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+
+    def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
+        """GET, or POST a body as JSON; the status and the parsed answer."""
+        content = None if body is None else json.dumps(body)
+        headers = {"Content-Type": "application/json"}
+        self._http.request("GET" if content is None else "POST", path, content, headers)
+        answer = self._http.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def close(self) -> None:
+        """Let the server go."""
+        self._http.close()
+
+
+@contextmanager
+def running(engine: Engine, image: str) -> Iterator[str]:
+    """Run a container on a free port of the loopback and give its name; it is removed at the end.
+
+    Raises:
+        EngineError: It could not be started.
+    """
+    name = f"bentoline-test-{uuid4().hex[:12]}"
+    try:
+        start(engine, image, name, port=0)
+        yield name
+    finally:
+        engine.tries("rm", "--force", "--volumes", name)
+
+
+def start(engine: Engine, image: str, name: str, *, port: int, keep: bool = False) -> None:
+    """Start a container that answers on a port of the loopback; 0 takes a free one.
+
+    Args:
+        engine: Where it runs.
+        image: A name or id that is there; nothing is pulled.
+        name: Its name.
+        port: Of the loopback.
+        keep: Start it again when it ends or the machine does.
+
+    Raises:
+        EngineError: The port is taken, or the image is of another architecture.
+    """
+    lasting = ("--restart=unless-stopped", "--log-opt=max-size=10m") if keep else ()
+    published = f"--publish=127.0.0.1:{port or ''}:{PORT}"
+    engine.call(
+        "run", "--detach", f"--name={name}", "--pull=never", *HARDENED, *lasting, published, image,
+        what=f"starting {image}",
+    )  # fmt: skip
+
+
+def wait_ready(engine: Engine, name: str, timeout_s: float = READY_S) -> tuple[int, float]:
+    """Wait until /readyz answers 200; return the port of the loopback, and the seconds it took.
+
+    Raises:
+        RefusedError: The container ended, or was not ready in time; with its last line.
+    """
+    begun = time.monotonic()
+    while (waited := time.monotonic() - begun) < timeout_s:
+        state: dict[str, Any] = engine.inspect("container", name) or {}
+        if not state or not state["State"]["Running"]:
+            raise RefusedError(f"the container ended before it was ready: {_last(engine, name)}.")
+        bound = state["NetworkSettings"]["Ports"].get(f"{PORT}/tcp")
+        if bound and _is_ready(int(bound[0]["HostPort"])):
+            return int(bound[0]["HostPort"]), waited
+        time.sleep(POLL_S)
+    raise RefusedError(f"the container was not ready after {timeout_s:g} s: {_last(engine, name)}.")
+
+
+def _is_ready(port: int) -> bool:
+    connection = Connection(port, timeout_s=2.0)
+    try:
+        return connection.ask("/readyz")[0] == 200
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
+
+
+def _last(engine: Engine, name: str) -> str:
+    return reason(engine.log(name))

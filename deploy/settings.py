@@ -1,0 +1,35 @@
+"""What the environment says about delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tabular.contract import Frozen
+
+REPOSITORY = "bentoline"
+
+
+class Settings(Frozen):
+    """How an image is built, and where it is pushed. Holds no secret: ZenML shows it.
+
+    `base` stands in for the Dockerfile's own base image where it is not empty. `certificates` is
+    the PEM file of a proxy that reads TLS. `registry_host` is asked in place of the registry that
+    ECR names, such as http://127.0.0.1:5000.
+    """
+
+    base: str = ""
+    certificates: str = ""
+    repository: str = REPOSITORY
+    registry_host: str = ""
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Settings:
+        """Read BENTOLINE_BASE_IMAGE, BENTOLINE_ECR_REPOSITORY, BENTOLINE_ECR_HOST and PIP_CERT."""
+        certificates = environ.get("PIP_CERT", "")
+        return cls(
+            base=environ.get("BENTOLINE_BASE_IMAGE", ""),
+            certificates=certificates if Path(certificates).is_file() else "",
+            repository=environ.get("BENTOLINE_ECR_REPOSITORY") or REPOSITORY,
+            registry_host=environ.get("BENTOLINE_ECR_HOST", ""),
+        )

@@ -1,0 +1,116 @@
+"""The test that an image must pass before it leaves the machine."""
+
+from __future__ import annotations
+
+import http.client
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from deploy.container import Connection, running, wait_ready
+from deploy.engine import Engine
+from tabular.bundle import Bundle
+from tabular.contract import Frozen
+from tabular.errors import RefusedError
+from tabular.predictor import Predictor
+from tabular.serving import Serving
+
+N_REQUESTS = 200
+# The same graph on the same processor; onnxruntime may be of another build.
+TOLERANCE = 1e-6
+
+
+class Smoke(Frozen):
+    """What was measured of an image while it was tested."""
+
+    ready_s: float
+    p50_ms: float
+    p95_ms: float
+    golden_rows: int
+
+
+def smoke_test(engine: Engine, image: str, bundle: Bundle) -> Smoke:
+    """Start an image as in production; ask it for the golden rows and for single rows.
+
+    Raises:
+        RefusedError: It is not ready in time, answers a golden row otherwise than the bundle, or
+            95 % of single rows take longer than the bundle's `serving.max_latency_ms`.
+        EngineError: It could not be started.
+    """
+    with running(engine, image) as name:
+        try:
+            port, ready_s = wait_ready(engine, name)
+            connection = Connection(port)
+            n_rows = check_golden(connection, bundle)
+            p50, p95 = _latency(connection, bundle)
+        except RefusedError as error:
+            raise RefusedError(f"{image}: {error} It was not let go.") from error
+    return Smoke(ready_s=round(ready_s, 2), p50_ms=p50, p95_ms=p95, golden_rows=n_rows)
+
+
+def check_golden(connection: Connection, bundle: Bundle) -> int:
+    """Ask for the golden rows over HTTP, and return how many there are.
+
+    Raises:
+        RefusedError: An answer differs from the one that the bundle gives here.
+    """
+    records = [row["record"] for row in bundle.read_json("golden.json")]
+    if not records:
+        raise RefusedError("its bundle has no golden rows to test it with; train it again.")
+    try:
+        status, answers = connection.ask("/predict", records)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise RefusedError(f"POST /predict was not answered ({error}).") from error
+    if status != 200 or len(answers) != len(records):
+        raise RefusedError(f"POST /predict of {len(records)} golden rows was answered {status}.")
+    for place, (answer, expected) in enumerate(
+        zip(answers, _expected(bundle, records), strict=True)
+    ):
+        found = _numbers(answer)
+        if not all(math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+                   for a, b in zip(found, expected, strict=True)):  # fmt: skip
+            raise RefusedError(
+                f"golden row {place} is answered {found}, and the bundle says {expected}."
+            )
+    return len(records)
+
+
+def _expected(bundle: Bundle, records: Sequence[Any]) -> list[list[float]]:
+    """The bundle's own answers, once they are those that training wrote down."""
+    predictor = Predictor(bundle)
+    predictor.self_test()
+    prediction = predictor.predict_matrix(predictor.encode_records(records))
+    if prediction.probabilities is not None:
+        return [list(row) for row in prediction.probabilities.tolist()]
+    assert prediction.values is not None  # noqa: S101  # classes or values, never neither
+    return [[value] for value in prediction.values.tolist()]
+
+
+def _numbers(answer: dict[str, Any]) -> list[float]:
+    """The probabilities of an answer in the classes' order, or its value."""
+    probabilities = answer.get("probabilities")
+    return list(probabilities.values()) if probabilities else [answer["prediction"]]
+
+
+def _latency(connection: Connection, bundle: Bundle) -> tuple[float, float]:
+    """Milliseconds of half, and of 95 in 100, of single rows asked for one after the other."""
+    serving = Serving.model_validate(bundle.manifest.get("serving") or {})
+    records = [row["record"] for row in bundle.read_json("golden.json")]
+    taken = sorted(_timed(connection, records[n % len(records)]) for n in range(N_REQUESTS))
+    p50, p95 = (round(q, 2) for q in (statistics.median(taken), taken[int(len(taken) * 0.95)]))
+    if p95 > serving.max_latency_ms:
+        raise RefusedError(
+            f"95 % of single rows took up to {p95:g} ms, and serving.max_latency_ms is "
+            f"{serving.max_latency_ms:g}."
+        )
+    return p50, p95
+
+
+def _timed(connection: Connection, record: Any) -> float:
+    begun = time.perf_counter()
+    status, _ = connection.ask("/predict", record)
+    if status != 200:
+        raise RefusedError(f"POST /predict of one golden row was answered {status}.")
+    return (time.perf_counter() - begun) * 1e3
