@@ -28,6 +28,7 @@ ACTIONS = {
     "status": ("status", ("json",)),
     "diff": ("diff", ("json",)),
     "serve": ("serve", ("port",)),
+    "deploy": ("deploy", ("target",)),
 }
 
 
@@ -46,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     action.add_argument("--status", action="store_true", help="versions, aliases, metrics, moves")
     action.add_argument("--diff", nargs=2, metavar="VERSION", help="two versions side by side")
     action.add_argument("--serve", action="store_true", help="answer over HTTP")
+    action.add_argument("--deploy", action="store_true", help="image of production: test, deliver")
     flags.add_argument(
         "--problem",
         metavar="NAME",
@@ -60,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--engine", choices=["local", "dask"], help="where work runs")
     flags.add_argument("--scheduler", metavar="URL", help="a Dask cluster, tcp://host:port")
     flags.add_argument("--port", type=int, metavar="N", help="for --serve")
+    flags.add_argument("--target", choices=["local", "ecr"], help="where --deploy delivers")
     flags.add_argument("--json", action="store_true", help="answer for programs")
     flags.add_argument("--report", type=Path, metavar="FILE", help="write the outcome as JSON")
     return flags

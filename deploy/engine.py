@@ -61,6 +61,11 @@ class Engine:
             "image", "inspect", "--format", "{{.Id}}", image, what=f"looking up {image}"
         )
 
+    def size_mb(self, image: str) -> int:
+        """The size of all of an image's layers, in millions of bytes."""
+        found = self.inspect("image", image)
+        return round(found["Size"] / 1e6) if found else 0
+
     def with_config(self, folder: Path) -> Engine:
         """The same engine with credentials of another folder."""
         return Engine(self.cli, folder)

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from deploy.engine import Engine, reason
 from deploy.settings import Settings
+from tabular.bundle import Bundle, load_bundle
 from tabular.contract import Frozen
 from tabular.errors import ConfigError, StoreError
+from tabular.registry import open_registry
 
 NAME = "bentoline"
 DIRTY = "-dirty"
@@ -48,6 +50,17 @@ class Release(Frozen):
             "version": self.version,
             "revision": self.commit,
         }
+
+
+def released_bundle(release: Release, registry: str, public_key: str) -> Bundle:
+    """The bundle of a release, verified, with the PEM file of `public_key` where it is not empty.
+
+    Raises:
+        BundleError: A file of it is missing or changed, or it is not signed as asked.
+    """
+    key = Path(public_key) if public_key else None
+    found = open_registry(registry, public_key=key).fetch(release.problem, release.version)
+    return load_bundle(found, key)
 
 
 def revision(root: Path) -> str:

@@ -118,3 +118,16 @@ def show_move(problem: str, alias: str, version: str | None, record: dict[str, A
         console.print(
             Text(f"{problem}: {alias} is {version} now, was {record['from'] or 'not set'}.", "bold")
         )
+
+
+def show_deployment(outcome: dict[str, Any]) -> None:
+    """What was built, how it was tested, and where it is now."""
+    smoke = outcome["smoke"]
+    console.print(
+        f"image {outcome['tag']}: {outcome['size_mb']} MB, ready in {smoke['ready_s']:.1f} s, "
+        f"{smoke['golden_rows']} golden rows right, 95 % of rows within {smoke['p95_ms']:.1f} ms"
+    )
+    where = outcome.get("image") or f"container {outcome.get('container')}"
+    console.print(
+        Text(f"{outcome['problem']} {outcome['version']}: {where}, {outcome['seconds']} s", "bold")
+    )

@@ -92,7 +92,7 @@ def _create(
         resources=[RunMetadataResource(id=version.id, type=MetadataResourceTypes.MODEL_VERSION)],
     )
     if run := report.get("run"):
-        _link_run(client, version.id, UUID(run))
+        link_run(client, version.id, UUID(run))
     return version
 
 
@@ -112,7 +112,7 @@ def _metadata(
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _link_run(client: Client, version: UUID, run_id: UUID) -> None:
+def link_run(client: Client, version: UUID, run_id: UUID) -> None:
     """Link the run and everything that its steps gave."""
     try:
         run = client.get_pipeline_run(run_id)

@@ -1,0 +1,95 @@
+"""`run.py --deploy`: all that can be known beforehand is checked, then the pipeline runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import warnings
+from typing import Any
+
+from deploy import ecr, local
+from deploy.engine import find_engine
+from deploy.image import DIRTY, Release, revision
+from deploy.settings import Settings
+from pipelines.console import show_deployment
+from pipelines.outcome import check_report, write_report
+from pipelines.place import Place
+from pipelines.promotion import PRODUCTION, published_problem
+from pipelines.store import open_client, reap_dead_runs, zenml_store
+from tabular.errors import ConfigError, StoreError
+from tabular.registry import Registry
+from tabular.serving import Serving
+
+DONE = 0
+LOCAL, ECR = "local", "ecr"
+
+
+def run(options: argparse.Namespace, place: Place) -> int:
+    """Build, test and deliver the image of the production version; a failing test is raised."""
+    begun = time.monotonic()
+    check_report(options.report)
+    registry = place.open_registry()
+    problem = published_problem(registry, options.problem)
+    version = registry.resolve(problem, PRODUCTION)
+    release = Release(problem=problem, version=version, commit=revision(place.root))
+    settings = Settings.of(os.environ)
+    target = options.target or LOCAL
+    check_target(target, release, settings, registry)
+    with zenml_store(place.home):
+        outcome = deliver(target, release, settings, place)
+    outcome["seconds"] = round(time.monotonic() - begun, 1)
+    show_deployment(outcome)
+    write_report(options.report, outcome)
+    return DONE
+
+
+def check_target(target: str, release: Release, settings: Settings, registry: Registry) -> None:
+    """Refuse what could not be delivered, before anything is built.
+
+    Raises:
+        ConfigError: No engine answers, the port or the tag is taken, ECR does not let us push, or
+            the code is not as committed.
+    """
+    engine = find_engine(os.environ)
+    if target == LOCAL:
+        manifest = registry.manifest(release.problem, release.version)
+        serving = Serving.model_validate(manifest.get("serving") or {})
+        local.check_port(engine, release.problem, serving.port)
+        return
+    if release.commit.endswith(DIRTY):
+        raise ConfigError(
+            f"--deploy: the code is not as commit {release.commit.removesuffix(DIRTY)} has it, and "
+            "the image's tag would name that; commit what you changed, or use --target local."
+        )
+    ecr.check_tag(ecr.open_repository(settings), release.tag)
+
+
+def deliver(target: str, release: Release, settings: Settings, place: Place) -> dict[str, Any]:
+    """Run the target's pipeline in this process and gather what its steps gave.
+
+    Raises:
+        RefusedError: The image did not pass its test.
+    """
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    reap_dead_runs(open_client())
+    from pipelines import deployment
+
+    pipeline = deployment.deployment_to_ecr if target == ECR else deployment.deployment_to_local
+    key = str(place.public_key or "")
+    run = pipeline(release, settings, place.registry, str(place.root), str(place.home), key)
+    if run is None:
+        raise StoreError("ZenML gave no run back; run the command again.")
+    steps = run.steps
+    given = {name: many[0].load() for step in steps.values() for name, many in step.outputs.items()}
+    given.pop("bento")
+    built = steps["containerize"].run_metadata
+    return {
+        "problem": release.problem,
+        "version": release.version,
+        "target": target,
+        "tag": release.tag,
+        "size_mb": built["size_mb"],
+        "run": str(run.id),
+        **given,
+    }

@@ -1,0 +1,38 @@
+"""The deployment pipelines, one for each target: wiring only."""
+
+from __future__ import annotations
+
+from zenml import pipeline
+from zenml.enums import ExecutionMode
+
+from deploy.image import Release
+from deploy.settings import Settings
+from steps.build_bento import build_bento
+from steps.containerize import containerize
+from steps.push import push
+from steps.run_here import run_here
+from steps.smoke_test import smoke_test
+from steps.verify import verify
+
+
+@pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
+def deployment_to_ecr(
+    release: Release, settings: Settings, registry: str, root: str, home: str, public_key: str
+) -> None:
+    """From a published version to a tested image in ECR, its digest written down."""
+    bento = build_bento(release, registry, root, home, public_key)
+    image_id = containerize(bento, release, settings, root)
+    smoke_test(image_id, release, registry, public_key)
+    digest = push(image_id, release, settings, after="smoke_test")
+    verify(image_id, digest, release, settings, registry)
+
+
+@pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
+def deployment_to_local(
+    release: Release, settings: Settings, registry: str, root: str, home: str, public_key: str
+) -> None:
+    """From a published version to a tested image that serves on this machine."""
+    bento = build_bento(release, registry, root, home, public_key)
+    image_id = containerize(bento, release, settings, root)
+    smoke_test(image_id, release, registry, public_key)
+    run_here(image_id, release, registry, public_key, after="smoke_test")
