@@ -23,10 +23,10 @@ class Outer(Service[Any]):
 
     def to_asgi(self, is_main: bool = True) -> Any:
         """A worker's application; BentoML's own lies inside."""
-        from service.heads import bound_heads
+        from service.connections import take_connections
         from service.worker import build_app
 
-        bound_heads()
+        take_connections()
 
         def build_inner() -> Starlette:
             app: Starlette = super(Outer, self).to_asgi(is_main)

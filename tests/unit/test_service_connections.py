@@ -1,4 +1,4 @@
-"""Heads of requests: bounded in bytes and in time, and answered in the envelope."""
+"""Connections: heads bounded in bytes and in time, junk answered in the envelope."""
 
 import asyncio
 import json
@@ -6,8 +6,8 @@ import json
 import pytest
 import uvicorn
 
-from service import heads
-from service.heads import MAX_HEAD_BYTES, BoundedHttp
+from service import connections
+from service.connections import MAX_HEAD_BYTES, Connection
 
 
 async def app(scope, receive, send):
@@ -20,7 +20,7 @@ def told(*parts, pause_s=0.0):
 
     async def ask():
         config = uvicorn.Config(
-            app, port=0, http=BoundedHttp, lifespan="off", log_config=None, timeout_keep_alive=1
+            app, port=0, http=Connection, lifespan="off", log_config=None, timeout_keep_alive=1
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
@@ -62,12 +62,12 @@ def test_heads_are_counted_one_by_one():
 
 @pytest.mark.parametrize("parts", [(), (b"GET / HT",), (b"GET / HTTP/1.1\r\n", b"X: y\r\n")])
 def test_a_head_that_stays_away_closes_the_connection(parts, monkeypatch):
-    monkeypatch.setattr(heads, "HEAD_S", 0.05)
+    monkeypatch.setattr(connections, "HEAD_S", 0.05)
     assert told(*parts) == b""
 
 
 def test_a_quick_head_after_a_pause_is_answered(monkeypatch):
-    monkeypatch.setattr(heads, "HEAD_S", 0.05)
+    monkeypatch.setattr(connections, "HEAD_S", 0.05)
     answer = told(b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", pause_s=0.2)
     assert answer.count(b"HTTP/1.1 204 ") == 2
 

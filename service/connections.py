@@ -1,7 +1,8 @@
-"""Limits of a request's head, which uvicorn with httptools does not have.
+"""Connections as uvicorn has them, but bounded in their heads, and let go without losing a request.
 
-Without them one client's endless header fills the worker's memory, and one that never ends its head
-keeps its connection for ever. Bodies have the problem's own limits: `service.intake`.
+Without the bounds one client's endless header fills the worker's memory, and one that never ends
+its head keeps its connection for ever. Bodies have the problem's own limits: `service.intake`.
+At its end uvicorn closes a kept connection at once: a request that is on its way then is lost.
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ from service.http import JSON, request_id
 MAX_HEAD_BYTES = 65_536
 # A head has between once and twice this long; a connection without any is closed after it.
 HEAD_S = 10.0
+# A worker that stops still answers what comes so soon on a connection, and says that it closes it.
+LAST_S = 0.5
 REASONS = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
 
 
-class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's connection; the limits cost a request one comparison."""
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection; the additions cost a request two comparisons."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Watch the new connection."""
         super().connection_made(transport)
         self._head_bytes = 0
+        self._is_last = False
         self._seen: Any = None
         self._watch = self.loop.call_later(HEAD_S, self._look)
 
@@ -39,6 +43,8 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse; a head that goes on and on ends the connection."""
         super().data_received(data)
+        if self._is_last:
+            self._answer_and_close()
         scope: Any = self.scope  # None before the first request; its method is set by a whole head
         if scope is None or "method" in scope:
             self._head_bytes = 0
@@ -51,6 +57,18 @@ class BoundedHttp(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is answered in the envelope too."""
         self._refuse(RequestError(400, "bad_http", f"{msg.rstrip('.').lower()}."))
+
+    def shutdown(self) -> None:
+        """The worker stops."""
+        self._is_last = True
+        self._answer_and_close()
+        self._watch.cancel()
+        self._watch = self.loop.call_later(LAST_S, super().shutdown)
+
+    def _answer_and_close(self) -> None:
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.keep_alive = False
 
     def _look(self) -> None:
         scope: Any = self.scope
@@ -69,6 +87,6 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
-def bound_heads() -> None:
-    """Let uvicorn take these connections where it chooses by itself, as BentoML has it do."""
-    HTTP_PROTOCOLS["auto"] = f"{BoundedHttp.__module__}:{BoundedHttp.__name__}"
+def take_connections() -> None:
+    """Let uvicorn take these where it chooses by itself, as BentoML has it do."""
+    HTTP_PROTOCOLS["auto"] = f"{Connection.__module__}:{Connection.__name__}"
