@@ -13,8 +13,8 @@ from typing import Any
 from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.errors import RequestError
-from service.http import JSON, request_id
+from service.errors import CLOSE, RequestError
+from service.http import JSON, SECURITY, request_id
 
 MAX_HEAD_BYTES = 65_536
 # A head has between once and twice this long; a connection without any is closed after it.
@@ -79,11 +79,18 @@ class Connection(HttpToolsProtocol):
         self._watch = self.loop.call_later(HEAD_S, self._look)
 
     def _refuse(self, error: RequestError) -> None:
-        body = error.envelope(request_id(None))
-        head = (
-            b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        id_ = request_id(None)
+        body = error.envelope(id_)
+        headers = (
+            (b"content-type", JSON),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", id_.encode("ascii")),
+            *SECURITY,
+            CLOSE,
         )
-        self.transport.write(head % (error.status, REASONS[error.status], JSON, len(body)) + body)
+        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+        first = b"HTTP/1.1 %d %s\r\n" % (error.status, REASONS[error.status])
+        self.transport.write(first + lines + b"\r\n" + body)
         self.transport.close()
 
 
