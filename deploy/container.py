@@ -88,7 +88,7 @@ def wait_ready(engine: Engine, name: str, timeout_s: float = READY_S) -> tuple[i
     """Wait until /readyz answers 200; return the port of the loopback, and the seconds it took.
 
     Raises:
-        RefusedError: The container ended, or was not ready in time; with its last line.
+        RefusedError: The container ended, or was not ready in time; with what it says of it.
     """
     begun = time.monotonic()
     while (waited := time.monotonic() - begun) < timeout_s:
@@ -96,18 +96,22 @@ def wait_ready(engine: Engine, name: str, timeout_s: float = READY_S) -> tuple[i
         if not state or not state["State"]["Running"]:
             raise RefusedError(f"the container ended before it was ready: {_last(engine, name)}.")
         bound = state["NetworkSettings"]["Ports"].get(f"{PORT}/tcp")
-        if bound and _is_ready(int(bound[0]["HostPort"])):
+        status, answer = _readiness(int(bound[0]["HostPort"])) if bound else (0, {})
+        if bound and status == 200:
             return int(bound[0]["HostPort"]), waited
+        if status:  # it listens, so it has tried to load its one bundle: that does not change
+            raise RefusedError(f"the container is not ready: {answer.get('reason', status)}")
         time.sleep(POLL_S)
     raise RefusedError(f"the container was not ready after {timeout_s:g} s: {_last(engine, name)}.")
 
 
-def _is_ready(port: int) -> bool:
+def _readiness(port: int) -> tuple[int, dict[str, Any]]:
+    """The status of /readyz, 0 where nobody answers, and the answer."""
     connection = Connection(port, timeout_s=2.0)
     try:
-        return connection.ask("/readyz")[0] == 200
+        return connection.ask("/readyz")
     except (OSError, http.client.HTTPException, ValueError):
-        return False
+        return 0, {}
     finally:
         connection.close()
 

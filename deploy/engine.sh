@@ -3,12 +3,12 @@
 # It does what is missing and nothing else, so that it may run before every build. Debian only.
 set -euo pipefail
 
-# Stands in for python:3.11-slim-bookworm: the same distribution and Python, made by debootstrap.
+# Stands in for the Dockerfile's base: the same distribution and Python, made by debootstrap.
 BASE=bentoline/python:3.11-bookworm
-PACKAGES=(docker.io docker-registry debootstrap iptables)
 LOG=${TMPDIR:-/tmp}/bentoline-dockerd.log
 # Debian's client has BuildKit built in; another one earlier on PATH may lack its plugin.
 PATH=/usr/bin:/usr/sbin:/bin:/sbin:$PATH
+cd "$(dirname "$0")/.."
 
 fail() {
     echo "engine: $*" >&2
@@ -28,17 +28,17 @@ install_packages() {
     [ ${#missing[@]} -gt 0 ] || return 0
     [ "$(id -u)" -eq 0 ] || fail "${missing[*]} must be installed, which needs root; run it as root."
     command -v apt-get >/dev/null || fail "no apt-get here; install docker and start it yourself."
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}" \
-        >/dev/null 2>&1 || apt-get update >/dev/null &&
-        DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}" \
-            >/dev/null
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install --yes --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
+        { apt-get update && apt-get install --yes --no-install-recommends "${missing[@]}"; } \
+            >/dev/null 9>&- || fail "${missing[*]} could not be installed."
 }
 
 start_engine() {
     [ "$(id -u)" -eq 0 ] || fail "no engine answers, and starting one needs root; start docker."
     # One only: a second dockerd would take the network bridge away from the first.
     ! pgrep --exact dockerd >/dev/null || fail "a dockerd runs and does not answer; see its log."
-    setsid --fork dockerd >"$LOG" 2>&1 </dev/null
+    setsid --fork dockerd >"$LOG" 2>&1 </dev/null 9>&-
     for _ in $(seq 100); do
         ! answers || return 0
         sleep 0.1
@@ -47,7 +47,7 @@ start_engine() {
 }
 
 make_base() {
-    [ "$(id -u)" -eq 0 ] || fail "making $BASE needs root; or pull python:3.11-slim-bookworm."
+    [ "$(id -u)" -eq 0 ] || fail "$public cannot be pulled, and making $BASE needs root."
     local root
     root=$(mktemp -d)
     trap 'rm -rf "$root"' RETURN
@@ -59,12 +59,24 @@ make_base() {
         docker import --change 'CMD ["python3"]' - "$BASE" >/dev/null
 }
 
+exec 9>"${TMPDIR:-/tmp}/bentoline-engine.lock"
+flock 9 # two of these at once would start two engines
 if ! answers; then
-    install_packages "${PACKAGES[@]}"
+    install_packages docker.io iptables
     start_engine
 fi
-if ! docker image inspect "$BASE" >/dev/null 2>&1; then
-    install_packages "${PACKAGES[@]}"
+public=$(sed -n 's/^ARG BASE=//p' Dockerfile)
+if docker image inspect "$public" >/dev/null 2>&1; then
+    base=$public
+elif docker image inspect "$BASE" >/dev/null 2>&1; then
+    base=$BASE
+elif timeout 120 docker pull --quiet "$public" >/dev/null 2>&1; then
+    base=$public
+else
+    install_packages debootstrap
     make_base
+    base=$BASE
 fi
-echo "engine $(docker version --format '{{.Server.Version}}'), base image $BASE"
+# What the tests push to; nothing else needs it.
+command -v docker-registry >/dev/null || [ "$(id -u)" -ne 0 ] || install_packages docker-registry
+echo "engine $(docker version --format '{{.Server.Version}}'), base image $base"

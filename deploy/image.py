@@ -18,6 +18,7 @@ from tabular.registry import open_registry
 
 NAME = "bentoline"
 DIRTY = "-dirty"
+BUILDS = "builds"  # the folder under home where Bentos are built
 # What goes into an image besides the bundle: its tag names a commit only if these are as committed.
 SOURCES = (
     "Dockerfile", "bentofile.yaml", "requirements-serve.lock", "service", "tabular",
@@ -101,7 +102,8 @@ def build_bento(bundle: Path, folder: Path, *, root: Path, public_key: Path | No
     }
     kept = {k: v for k, v in os.environ.items() if not k.startswith("BENTOLINE_")}
     done = subprocess.run(  # noqa: S603  # our own command, with folders of ours
-        [str(Path(sys.executable).parent / "bentoml"), "build", "--output", "tag", str(root)],
+        [str(Path(sys.executable).parent / "bentoml"), "build", "--output", "tag", "."],
+        cwd=root,  # BentoML reads nothing outside of the folder where it runs
         env={**kept, **own},
         capture_output=True,
         text=True,

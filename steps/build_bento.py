@@ -17,7 +17,7 @@ def build_bento(
     """A new folder under `home`, so that builds at once do not meet."""
     key = Path(public_key) if public_key else None
     bundle = image.released_bundle(release, registry, public_key).path
-    builds = Path(home) / "builds"
+    builds = Path(home) / image.BUILDS
     builds.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{release.tag}-", dir=builds))
     bento = image.build_bento(bundle, folder, root=Path(root), public_key=key)

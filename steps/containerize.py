@@ -1,7 +1,6 @@
 """Build the serving image around a Bento."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -16,11 +15,10 @@ from deploy.settings import Settings
 def containerize(
     bento: str, release: Release, settings: Settings, root: str
 ) -> Annotated[str, "image_id"]:
-    """The image's id; the Bento is in it, and its folder is taken away."""
+    """The image's id."""
     engine = find_engine(os.environ)
     dockerfile = Path(root) / "Dockerfile"
     image_id = build_image(engine, Path(bento), release, dockerfile=dockerfile, settings=settings)
-    shutil.rmtree(Path(bento).parents[2], ignore_errors=True)
     log_metadata(
         {"image": release.image, "image_id": image_id, "size_mb": engine.size_mb(image_id)}
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import time
 import warnings
 from typing import Any
 
 from deploy import ecr, local
 from deploy.engine import find_engine
-from deploy.image import DIRTY, Release, revision
+from deploy.image import BUILDS, DIRTY, Release, revision
 from deploy.settings import Settings
 from pipelines.console import show_deployment
 from pipelines.outcome import check_report, write_report
@@ -77,7 +78,10 @@ def deliver(target: str, release: Release, settings: Settings, place: Place) -> 
 
     pipeline = deployment.deployment_to_ecr if target == ECR else deployment.deployment_to_local
     key = str(place.public_key or "")
-    run = pipeline(release, settings, place.registry, str(place.root), str(place.home), key)
+    try:
+        run = pipeline(release, settings, place.registry, str(place.root), str(place.home), key)
+    finally:  # the Bentos of runs that failed, and of those that were killed before
+        shutil.rmtree(place.home / BUILDS, ignore_errors=True)
     if run is None:
         raise StoreError("ZenML gave no run back; run the command again.")
     steps = run.steps

@@ -1,0 +1,104 @@
+"""A real engine, and one image of the tiny problem that the tests share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploy.engine import Engine, find_engine
+from deploy.image import Release, build_bento, build_image
+from deploy.settings import Settings
+from tabular.bundle import Bundle
+from tests.e2e.checkout import ROOT, make_checkout
+from tests.unit.tiny import write_tiny
+
+COMMIT = "0123456789ab"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An engine that answers, and the base image that it has."""
+
+    engine: Engine
+    base: str
+
+
+@pytest.fixture(scope="session")
+def machine() -> Machine:
+    """Start the engine where none answers; skip where this machine cannot run one."""
+    done = subprocess.run(
+        ["bash", str(ROOT / "deploy" / "engine.sh")],
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["deploy/engine.sh failed"])[-1]
+        pytest.skip(f"no container engine: {said}")
+    base = done.stdout.strip().splitlines()[-1].rpartition(" ")[2]
+    return Machine(find_engine(os.environ), base)
+
+
+@pytest.fixture(scope="session")
+def engine(machine: Machine) -> Engine:
+    return machine.engine
+
+
+@pytest.fixture(scope="session")
+def settings(machine: Machine) -> Settings:
+    """As the environment says, on the base image that is there."""
+    return Settings.of({**os.environ, "BENTOLINE_BASE_IMAGE": machine.base})
+
+
+@pytest.fixture(scope="session")
+def checkout(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code as it stands, committed."""
+    return make_checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image and the bundle that is in it."""
+
+    id: str
+    bundle: Bundle
+
+
+class Builder:
+    """Builds an image of a bundle, once for each name."""
+
+    def __init__(self, machine: Machine, settings: Settings, checkout: Path, folder: Path) -> None:
+        self._machine, self._settings = machine, settings
+        self._checkout, self._folder = checkout, folder
+        self.made: list[str] = []
+
+    def build(self, name: str, bundle: Bundle) -> Built:
+        """A Bento of the bundle, and the image around it."""
+        home = self._folder / name / "bentoml"
+        bento = build_bento(bundle.path, home, root=self._checkout, public_key=None)
+        release = Release(problem=f"test-{name}", version="v1", commit=COMMIT)
+        image_id = build_image(
+            self._machine.engine,
+            bento,
+            release,
+            dockerfile=self._checkout / "Dockerfile",
+            settings=self._settings,
+        )
+        self.made.append(release.image)
+        return Built(image_id, bundle)
+
+
+@pytest.fixture(scope="session")
+def builder(machine, settings, checkout, tmp_path_factory):
+    made = Builder(machine, settings, checkout, tmp_path_factory.mktemp("images"))
+    yield made
+    for image in made.made:
+        machine.engine.tries("rmi", "--force", image)
+
+
+@pytest.fixture(scope="session")
+def built(builder, tmp_path_factory):
+    """An image of a bundle that is right."""
+    return builder.build("right", write_tiny(tmp_path_factory.mktemp("tiny") / "v1"))
