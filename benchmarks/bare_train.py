@@ -17,17 +17,18 @@ sys.path.insert(0, str(ROOT))
 
 def main(name: str, data: Path | None) -> None:
     """Train one problem; nothing is published."""
-    from tabular import exporting, fitting, judging, leaks
+    from tabular import exporting, fitting, judging
     from tabular.card import render_card
     from tabular.challenge import Comparison
-    from tabular.checks import check_table
-    from tabular.leak_page import render_audit
+    from tabular.checks.quarantine import check_table
+    from tabular.leaks import audit as leaks
+    from tabular.leaks.page import render_audit
     from tabular.onnx_export import probe_export
     from tabular.problem import load_problem
     from tabular.report import build_report
-    from tabular.snapshot import save_snapshot
     from tabular.sources import open_rows
     from tabular.split import split_table
+    from tabular.tables.snapshot import save_snapshot
 
     problem = load_problem(name, ROOT / "configs" / "problems")
     probe_export(problem)

@@ -91,11 +91,11 @@ def _part(start: int, n: int) -> pa.Table:
 
 def stages(data: str, home: str) -> None:
     """What the first three steps of training do; prints rows and seconds of each as JSON."""
-    from tabular.checks import check_table
+    from tabular.checks.quarantine import check_table
     from tabular.problem import Problem
-    from tabular.snapshot import save_snapshot
     from tabular.sources import open_rows
     from tabular.split import split_table
+    from tabular.tables.snapshot import save_snapshot
 
     problem = Problem.model_validate(PROBLEM)
     seconds, started = {}, time.perf_counter()

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tabular.checks import check_rows
-from tabular.leaks import LeakAudit, audit_leaks
+from tabular.checks.quarantine import check_rows
+from tabular.leaks.audit import LeakAudit, audit_leaks
 from tabular.problem import load_problem
 from tabular.sources import open_rows
 from tabular.split import split_rows

@@ -74,7 +74,7 @@ def read(way: str, uri: str) -> None:
 
     import pandas as pd
 
-    from tabular.mongo import read_batches
+    from tabular.mongo.reading import read_batches
 
     before = resource.getrusage(resource.RUSAGE_SELF)
     if way == "plain":

@@ -131,7 +131,6 @@ def fit_models(folder: Path) -> None:
 
 
 def _write_bundle(folder: Path, table: Any, y: Any) -> None:
-    from tabular.arrow_columns import Texts, encode_batch, read_batch
     from tabular.bundle import ServedContract, write_bundle
     from tabular.candidates import build_pipeline
     from tabular.decision import Decision
@@ -139,6 +138,7 @@ def _write_bundle(folder: Path, table: Any, y: Any) -> None:
     from tabular.onnx_export import export_graph
     from tabular.problem import load_problem
     from tabular.settings import Candidate
+    from tabular.tables.arrow_columns import Texts, encode_batch, read_batch
 
     contract = load_problem("vehicle_insurance", ROOT / "configs" / "problems").contract
     columns, _ = read_batch(contract, table.combine_chunks().to_batches()[0])
@@ -163,8 +163,8 @@ def score_ours(folder: Path, rows: Path, out: Path, n_dask: int) -> None:
     """Score a file, in this process or on Dask workers; the cluster's start is not counted."""
     from tabular.bundle import load_bundle
     from tabular.engines import Threads, open_cluster
-    from tabular.scoring import describe_run, score_table
-    from tabular.scoring_input import open_input
+    from tabular.scoring.input import open_input
+    from tabular.scoring.run import describe_run, score_table
 
     bundle = load_bundle(folder / "bundle")
     table = open_input(bundle.contract.contract, str(rows))
@@ -191,7 +191,7 @@ def _warm() -> None:
     """A worker's imports, which a cluster that is there already has behind it."""
     import onnx  # noqa: F401
 
-    import tabular.scoring_parts  # noqa: F401
+    import tabular.scoring.parts  # noqa: F401
 
 
 def score_peer(folder: Path, rows: Path, out: Path, name: str) -> None:

@@ -12,7 +12,7 @@ from zenml.enums import ArtifactType
 from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.metadata.metadata_types import MetadataType
 
-from tabular.snapshot import table_sha256
+from tabular.tables.snapshot import table_sha256
 
 FILE = "frame.parquet"
 

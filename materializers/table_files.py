@@ -12,7 +12,7 @@ from zenml.enums import ArtifactType
 from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.metadata.metadata_types import MetadataType
 
-from tabular.snapshot import CheckedRows, Snapshot, TableFile
+from tabular.tables.snapshot import CheckedRows, Snapshot, TableFile
 
 FILE, FACTS = "table.parquet", "table.json"
 

@@ -18,7 +18,7 @@ from pipelines.store import has_store, open_client, reap_dead_runs, store_folder
 from pipelines.store_view import shown_stages
 from tabular.errors import BentolineError
 from tabular.registry import Registry
-from tabular.stages import disagreements, wanted_stages
+from tabular.versions.stages import disagreements, wanted_stages
 
 # How long a promotion waits for others that mirror theirs; it has moved its alias by then.
 WAIT_S = 60.0

@@ -30,7 +30,7 @@ from tabular.bundle import load_bundle
 from tabular.errors import ConfigError
 from tabular.predictor import Predictor
 from tabular.registry import Registry, open_registry
-from tabular.stages import wanted_stages
+from tabular.versions.stages import wanted_stages
 
 NAME = "bentoline"
 FORMAT = "bentoline bundle"

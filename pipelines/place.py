@@ -17,7 +17,7 @@ class Place:
 
     `registry` is a folder or s3://bucket/prefix; AWS_ENDPOINT_URL names an S3-compatible store,
     which boto3 reads itself. `has_mongodb` says whether MONGODB_URI is set: its value may hold a
-    password, so it goes into no parameter, and `tabular.mongo` is handed it by the reading step.
+    password, so it goes into no parameter, and the reading step hands it to `tabular.mongo`.
     `public_key` and `signing_key` are PEM files: what is promoted must be signed with the other
     half of the one, and what is published is signed with the other.
     """

@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.store_view import run_status
 from tabular.errors import ConfigError, RefusedError, did_you_mean, listed
 from tabular.registry import Registry
-from tabular.stages import LED_TO, past_versions
+from tabular.versions.stages import LED_TO, past_versions
 
 PRODUCTION = "production"
 COMPLETED = ("completed", "cached")

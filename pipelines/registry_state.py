@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.promotion import failed_gates
 from tabular.errors import BundleError
 from tabular.registry import Registry
-from tabular.stages import LED_TO
+from tabular.versions.stages import LED_TO
 
 
 def problem_state(registry: Registry, problem: str) -> dict[str, Any]:

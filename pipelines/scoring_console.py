@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgres
 from rich.text import Text
 
 from pipelines.console import console
-from tabular.scoring_input import ReadInput, ScoringInput
-from tabular.scoring_parts import PartResult
+from tabular.scoring.input import ReadInput, ScoringInput
+from tabular.scoring.parts import PartResult
 
 
 class _Rows(ProgressColumn):

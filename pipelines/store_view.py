@@ -16,7 +16,7 @@ from uuid import UUID
 
 import yaml
 
-from tabular.stages import Shown
+from tabular.versions.stages import Shown
 
 _SHOWN = """
 select model.name, version.name, coalesce(version.stage, 'none'), exists (

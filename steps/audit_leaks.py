@@ -6,9 +6,9 @@ import pandas as pd
 from zenml import log_metadata, step
 from zenml.types import HTMLString
 
-from tabular import leaks
-from tabular.leak_page import render_audit
-from tabular.leaks import LeakAudit
+from tabular.leaks import audit as leaks
+from tabular.leaks.audit import LeakAudit
+from tabular.leaks.page import render_audit
 from tabular.problem import Problem
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import pandas as pd
 from zenml import log_metadata, step
 
-from tabular.checks import Quarantine, check_table
+from tabular.checks.quarantine import Quarantine, check_table
 from tabular.problem import Problem
-from tabular.snapshot import CheckedRows, Snapshot
+from tabular.tables.snapshot import CheckedRows, Snapshot
 
 
 @step

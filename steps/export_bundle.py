@@ -10,7 +10,7 @@ from tabular import exporting
 from tabular.bundle import Bundle, ServedContract
 from tabular.decision import Decision
 from tabular.problem import Problem
-from tabular.snapshot import Snapshot
+from tabular.tables.snapshot import Snapshot
 
 
 @step

@@ -9,8 +9,8 @@ from zenml import log_metadata, step
 import materializers  # noqa: F401  # importing registers them
 from tabular.problem import Problem
 from tabular.progress_bar import showing_progress
-from tabular.snapshot import Snapshot, save_snapshot
 from tabular.sources import open_rows
+from tabular.tables.snapshot import Snapshot, save_snapshot
 
 
 @step(enable_cache=False)  # the source is read each time; its content hash keeps the rest cached

@@ -16,7 +16,7 @@ from zenml.models import (
 from zenml.utils.pagination_utils import depaginate
 
 from tabular.registry import Registry
-from tabular.stages import Disagreement, Shown, disagreements, wanted_stages
+from tabular.versions.stages import Disagreement, Shown, disagreements, wanted_stages
 
 CANDIDATE = "candidate"
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from zenml import step
 
-from tabular import leaks
 from tabular.files import whole_file
-from tabular.leak_page import render_audit
-from tabular.leaks import LeakAudit
+from tabular.leaks import audit as leaks
+from tabular.leaks.audit import LeakAudit
+from tabular.leaks.page import render_audit
 
 
 @step(enable_cache=False)  # so that the audit above is kept as an artifact, and the page is written

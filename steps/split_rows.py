@@ -6,8 +6,8 @@ import pandas as pd
 from zenml import log_metadata, step
 
 from tabular.problem import Problem
-from tabular.snapshot import CheckedRows
 from tabular.split import split_table
+from tabular.tables.snapshot import CheckedRows
 
 
 @step

@@ -8,14 +8,14 @@ from zenml.types import HTMLString
 
 from tabular.bundle import Bundle
 from tabular.card import render_card
-from tabular.checks import Quarantine
+from tabular.checks.quarantine import Quarantine
 from tabular.fitting import Leaderboard
 from tabular.gates import Verdict
 from tabular.judging import BundleEvaluation, ResamplingReport
-from tabular.leaks import LeakAudit
+from tabular.leaks.audit import LeakAudit
 from tabular.problem import Problem
 from tabular.report import build_report
-from tabular.snapshot import Snapshot
+from tabular.tables.snapshot import Snapshot
 
 
 @step

@@ -22,13 +22,13 @@ from tabular.decision import Floats
 from tabular.errors import BundleError, ConfigError, listed
 from tabular.evaluation import Metric, draw_weights, slice_rows, with_interval
 from tabular.features import derive
-from tabular.frames import frame_columns
 from tabular.metrics import Weigh, weigher
 from tabular.predictor import Predictor
 from tabular.problem import Problem
 from tabular.registry import open_registry
 from tabular.row_hashes import hash_rows, unpacked
 from tabular.settings import LOWER_IS_BETTER
+from tabular.tables.frames import frame_columns
 
 CHAMPION = "production"  # the alias that names it
 MIN_RESAMPLES = 1000

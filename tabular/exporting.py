@@ -14,12 +14,12 @@ from tabular.bundle import Bundle, ServedContract, write_bundle
 from tabular.contract import Array, Columns, encode
 from tabular.decision import Decision
 from tabular.features import derive
-from tabular.frames import frame_columns
 from tabular.predictor import Predictor, answer_graph
 from tabular.problem import Problem
 from tabular.records import raw_value
 from tabular.row_hashes import Hashes, hash_rows, packed
-from tabular.snapshot import Snapshot
+from tabular.tables.frames import frame_columns
+from tabular.tables.snapshot import Snapshot
 
 GOLDEN_ROWS = 20
 REFERENCE_ROWS = 10_000

@@ -18,12 +18,12 @@ from tabular.candidates import Trial, fit_pipeline, pipeline_answer
 from tabular.contract import Columns, Feature, Frozen, encode
 from tabular.decision import Decision
 from tabular.features import derive, learn_features
-from tabular.frames import frame_columns
 from tabular.onnx_export import export_graph
 from tabular.predictor import answer_graph
 from tabular.problem import Problem
 from tabular.search import best_first, search_candidates
 from tabular.split import folds
+from tabular.tables.frames import frame_columns
 
 PIPELINE_CALLS = 30
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 if TYPE_CHECKING:
-    from tabular.mongo import Progress as HowFar
+    from tabular.mongo.reading import Progress as HowFar
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Records, such as JSON objects, to typed columns, by the same contract that training keeps.
 
-`tabular.frame_rules` holds tables against the contract with pandera; this module does it for a
-request, where neither pandas nor a millisecond is to be had. tests/unit/test_predictor.py holds
-both against each other. Needs numpy and pydantic only.
+`tabular.checks` holds tables against the contract with pandera; this module does it for a request,
+where neither pandas nor a millisecond is to be had. tests/unit/test_predictor.py holds both against
+each other. Needs numpy and pydantic only.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The registry: every published bundle, and the names that servers follow.
 
     PROBLEM/versions/v3/            a bundle, never changed
-    PROBLEM/aliases/, audit/        what an alias names, and who moved it (tabular/moves.py)
+    PROBLEM/aliases/, audit/        what an alias names, who moved it (versions/moves.py)
     PROBLEM/facts/v3.json           what became known of a version after it was published
     registry.json                   the format
 
-It lies in a folder or in S3, by the same rules (tabular/stores.py). Readers take no lock: a version
-or an alias is there whole or not at all.
+It lies in a folder or in S3, by the same rules (`tabular.stores`). Readers take no lock: a version or an
+alias is there whole or not at all.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tabular.documents import read_document, seal_document
 from tabular.errors import ConfigError, StoreError, did_you_mean, listed
-from tabular.moves import ANY, MAX_RACES, Alias
-from tabular.stores import FolderStore, Store
-from tabular.versions import VERSION, Keys, Versions, checked_name
+from tabular.stores.folder import FolderStore, Store
+from tabular.versions.bundles import VERSION, Keys, Versions, checked_name
+from tabular.versions.documents import read_document, seal_document
+from tabular.versions.moves import ANY, MAX_RACES, Alias
 
 __all__ = ["ANY", "Keys", "Registry", "open_registry"]
 
@@ -49,7 +49,7 @@ def open_registry(
     keys = Keys(public_key, signing_key)
     if not location.startswith("s3://"):
         return Registry(FolderStore(Path(location)), Path(), keys)
-    from tabular.s3_store import S3Store  # boto3 costs half a second to import
+    from tabular.stores.s3 import S3Store  # boto3 costs half a second to import
 
     own = Path(tempfile.gettempdir()) / f"bentoline-{os.getuid()}"
     return Registry(S3Store(location), cache or own, keys)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tabular.bundle import Bundle, plain_json
-from tabular.checks import Quarantine
+from tabular.checks.quarantine import Quarantine
 from tabular.fitting import Leaderboard
 from tabular.gates import Verdict
 from tabular.judging import BundleEvaluation, ResamplingReport
-from tabular.leaks import LeakAudit
+from tabular.leaks.audit import LeakAudit
 from tabular.problem import Problem
-from tabular.snapshot import Snapshot
+from tabular.tables.snapshot import Snapshot
 
 
 def build_report(

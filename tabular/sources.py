@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from tabular.contract import Column, Contract, match_columns
 from tabular.errors import ConfigError
-from tabular.parquet_files import BATCH_ROWS
 from tabular.problem import Problem
-from tabular.readers import open_table
 from tabular.settings import Source
+from tabular.tables.parquet_files import BATCH_ROWS
+from tabular.tables.readers import open_table
 
 if TYPE_CHECKING:
-    from tabular.mongo import Progress
+    from tabular.mongo.reading import Progress
 
 
 class Table(Protocol):
@@ -147,7 +147,7 @@ def _from_mongodb(problem: Problem, uri: str, progress: Callable[[Progress], Non
 
     What came is on the disk and not in memory by then; it can be taken up once.
     """
-    from tabular.mongo import read_batches
+    from tabular.mongo.reading import read_batches
 
     source = problem.source
     target = Column(type="number" if problem.task == "regression" else "category")

@@ -24,7 +24,7 @@ from sklearn.model_selection import (
 from tabular.errors import DataError
 from tabular.problem import Problem
 from tabular.settings import Split
-from tabular.snapshot import TableFile
+from tabular.tables.snapshot import TableFile
 
 Rows = npt.NDArray[np.int64]
 

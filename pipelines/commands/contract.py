@@ -13,8 +13,8 @@ from pipelines.commands.train import find_problem
 from pipelines.console import console
 from pipelines.outcome import check_report, write_report
 from pipelines.place import Place
-from tabular.evolution import Change, diff_table, newest_snapshot
 from tabular.sources import find_table
+from tabular.tables.evolution import Change, diff_table, newest_snapshot
 
 COMPATIBLE, BREAKING = 0, 1
 

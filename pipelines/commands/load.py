@@ -58,7 +58,7 @@ def _server(problem: Problem) -> str:
 
 
 def _load(problem: Problem, file: str, uri: str, place: Place) -> dict[str, object]:
-    from tabular.mongo_load import check_keys, write_rows
+    from tabular.mongo.loading import check_keys, write_rows
 
     def table() -> Rows:
         return open_rows(problem, data=file, root=place.root, mongodb_uri="", needs_target=True)

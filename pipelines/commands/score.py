@@ -17,9 +17,9 @@ from pipelines.scoring_console import Meter, show_scored
 from tabular.bundle import Bundle, load_bundle
 from tabular.engines import open_engine
 from tabular.errors import ConfigError
-from tabular.scoring import describe_run, score_table
-from tabular.scoring_input import ReadInput, copy_collection, open_input
-from tabular.scoring_output import unfinished_outputs
+from tabular.scoring.input import ReadInput, copy_collection, open_input
+from tabular.scoring.output import unfinished_outputs
+from tabular.scoring.run import describe_run, score_table
 from tabular.settings import Source
 
 DONE = 0

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tabular import s3_store
 from tabular.errors import BentolineError
 from tabular.registry import ANY, Registry, open_registry
+from tabular.stores import s3 as s3_store
 
 PROBLEM, ALIAS = "tiny", "production"
 

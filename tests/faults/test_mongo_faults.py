@@ -17,12 +17,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-import tabular.mongo
+import tabular.mongo.reading
 from tabular.contract import Column
 from tabular.errors import StoreError
-from tabular.mongo import Progress, read_batches
+from tabular.mongo.reading import Progress, read_batches
 from tabular.settings import Source
-from tabular.snapshot import save_snapshot
+from tabular.tables.snapshot import save_snapshot
 from tests.integration.mongo_server import Server, has_answered
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def document(n: int) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def many_replies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twelve replies, so that there are places to break between."""
-    monkeypatch.setattr(tabular.mongo, "BATCH_ROWS", 500)
+    monkeypatch.setattr(tabular.mongo.reading, "BATCH_ROWS", 500)
 
 
 def read(uri: str, at: dict[int, Callable[[], None]], patience_s: float = 60) -> pa.Table:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tabular.registry import open_registry
-from tabular.scoring_output import work_folder
+from tabular.scoring.output import work_folder
 from tests.unit.tiny import RECORDS, write_tiny
 
 ROOT = Path(__file__).parents[2]

@@ -21,10 +21,10 @@ LINES = "5.1,3.5,1.4,0.2,setosa\n6.0,2.9,4.5,1.5,versicolor\n6.5,3.0,5.5,1.8,vir
 STAGES = """
 import sys
 from pathlib import Path
-from tabular.checks import check_table
+from tabular.checks.quarantine import check_table
 from tabular.errors import BentolineError
 from tabular.problem import load_problem
-from tabular.snapshot import save_snapshot
+from tabular.tables.snapshot import save_snapshot
 from tabular.sources import open_rows
 
 data, home = sys.argv[1], Path(sys.argv[2])

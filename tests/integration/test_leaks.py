@@ -92,7 +92,7 @@ def test_leak_that_warns_is_in_the_report_and_on_the_card(
 def test_audit_never_sees_the_test_target(monkeypatch: pytest.MonkeyPatch) -> None:
     """The step hands over the test part's inputs only."""
     from steps.audit_leaks import audit_leaks
-    from tabular import leaks
+    from tabular.leaks import audit as leaks
     from tabular.split import split_rows
 
     problem = load_problem("iris", ROOT / "configs" / "problems")

@@ -17,7 +17,7 @@ from pandas.testing import assert_frame_equal
 
 from tabular.contract import Column
 from tabular.errors import BentolineError, ConfigError, DataError, StoreError
-from tabular.mongo import Progress, read_batches
+from tabular.mongo.reading import Progress, read_batches
 from tabular.settings import Source
 from tests.integration.mongo_server import Server, free_port, guarded, mongo, serving
 
@@ -388,10 +388,10 @@ def test_rows_from_the_collection_are_the_files_rows(
     """The same typed rows, the same refused values, and the same snapshot each time."""
     import pyarrow.parquet as pq
 
-    from tabular.checks import check_rows
+    from tabular.checks.quarantine import check_rows
     from tabular.problem import load_problem
-    from tabular.snapshot import save_snapshot
     from tabular.sources import open_rows
+    from tabular.tables.snapshot import save_snapshot
 
     load(mongo.uri(), flowers_csv)
     problem = load_problem("iris", ROOT / "configs" / "problems")

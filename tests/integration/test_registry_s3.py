@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tabular.documents import seal_document
 from tabular.errors import BundleError, ConfigError, StoreError
 from tabular.registry import Registry, open_registry
+from tabular.versions.documents import seal_document
 from tests.s3 import BUCKET, client, credentials, moto
 from tests.unit.tiny import write_tiny
 
@@ -203,7 +203,7 @@ def test_many_versions_are_listed_page_by_page(
 ) -> None:
     for _ in range(3):
         registry.publish("tiny", bundle)
-    monkeypatch.setattr("tabular.s3_store.PAGE_KEYS", 4)
+    monkeypatch.setattr("tabular.stores.s3.PAGE_KEYS", 4)
     assert registry.versions("tiny") == ["v1", "v2", "v3"]
 
 

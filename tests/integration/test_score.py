@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import run
-from tabular import scoring_input
 from tabular.engines import open_cluster
 from tabular.registry import open_registry
+from tabular.scoring import input as scoring_input
 from tests.integration.mongo_server import Server, free_port, mongo
 from tests.s3 import BUCKET, client, credentials, moto
 from tests.unit.tiny import RECORDS, write_tiny

@@ -16,7 +16,7 @@ from sklearn.datasets import load_iris
 
 import run
 from tabular.errors import DataError, StoreError
-from tabular.readers import open_table
+from tabular.tables.readers import open_table
 from tests.s3 import client, credentials, free_port, moto
 
 BUCKET = "tables"

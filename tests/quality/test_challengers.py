@@ -21,7 +21,7 @@ import pytest
 from tabular.bundle import Bundle, ServedContract, write_bundle
 from tabular.candidates import build_pipeline
 from tabular.challenge import compare_bundles
-from tabular.checks import check_rows
+from tabular.checks.quarantine import check_rows
 from tabular.contract import encode
 from tabular.exporting import contract_hashes
 from tabular.features import learn_features

@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from tabular.checks import check_rows
+from tabular.checks.quarantine import check_rows
 from tabular.contract import Column
-from tabular.leak_findings import Finding
-from tabular.leaks import LeakAudit, audit_leaks
+from tabular.leaks.audit import LeakAudit, audit_leaks
+from tabular.leaks.findings import Finding
 from tabular.problem import Problem, load_problem
 from tabular.sources import open_rows
 from tabular.split import split_rows

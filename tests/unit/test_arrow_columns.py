@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabular.arrow_columns import MANY_VALUES, Texts, encode_batch, read_batch, read_column
 from tabular.contract import (
     Column,
     Contract,
@@ -21,8 +20,9 @@ from tabular.contract import (
     shown,
 )
 from tabular.features import derive
-from tabular.frames import to_values
 from tabular.records import broken_rules
+from tabular.tables.arrow_columns import MANY_VALUES, Texts, encode_batch, read_batch, read_column
+from tabular.tables.frames import to_values
 
 COLUMNS = {
     "number": Column(type="number", min=-1, max=100),

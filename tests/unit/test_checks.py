@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabular import contract_check
-from tabular.checks import check_rows, check_table, refuse_too_many
+from tabular.checks import table as contract_check
+from tabular.checks.quarantine import check_rows, check_table, refuse_too_many
+from tabular.checks.targets import parse_target
+from tabular.checks.variety import Variety
 from tabular.contract import Column
 from tabular.errors import DataError
-from tabular.frames import frame_columns, to_values
 from tabular.problem import Problem
 from tabular.settings import Candidate, Gate, Search, Source, Split, Target
-from tabular.snapshot import save_snapshot
-from tabular.targets import parse_target
-from tabular.variety import Variety
+from tabular.tables.frames import frame_columns, to_values
+from tabular.tables.snapshot import save_snapshot
 
 YES_NO = Target(column="y", classes={"no": 0, "yes": 1}, positive="yes")
 

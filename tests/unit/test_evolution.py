@@ -6,11 +6,11 @@ import pyarrow as pa
 import pytest
 
 from tabular.contract import Column
-from tabular.evolution import diff_table, newest_snapshot
 from tabular.problem import Problem
-from tabular.profiles import MAX_CATEGORIES, profile_columns
 from tabular.settings import Candidate, Gate, Search, Source, Split, Target
-from tabular.snapshot import save_snapshot
+from tabular.tables.evolution import diff_table, newest_snapshot
+from tabular.tables.profiles import MAX_CATEGORIES, profile_columns
+from tabular.tables.snapshot import save_snapshot
 
 N = 200
 

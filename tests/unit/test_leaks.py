@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from tabular.contract import Column, Derivation
 from tabular.errors import ConfigError, LeakError
-from tabular.leak_measures import (
+from tabular.leaks.audit import LeakAudit, audit_leaks, refuse_leaks
+from tabular.leaks.measures import (
     Inspected,
     agreement,
     inspect_columns,
@@ -21,12 +22,11 @@ from tabular.leak_measures import (
     single_score,
     target_values,
 )
-from tabular.leak_page import render_audit
-from tabular.leak_rows import count_copies, hidden_by_random_split
-from tabular.leak_rules import id_like, missing_effect
-from tabular.leak_splits import find_groups, split_scores
-from tabular.leak_sums import find_sum
-from tabular.leaks import LeakAudit, audit_leaks, refuse_leaks
+from tabular.leaks.page import render_audit
+from tabular.leaks.rows import count_copies, hidden_by_random_split
+from tabular.leaks.rules import id_like, missing_effect
+from tabular.leaks.splits import find_groups, split_scores
+from tabular.leaks.sums import find_sum
 from tabular.problem import Problem, load_problem
 
 HOSTILE = "</td><script>alert(1)</script>{{ 7*7 }}"

@@ -14,8 +14,8 @@ from bson import Decimal128
 import run
 from tabular.contract import Column, Contract, parse_columns
 from tabular.errors import DataError
-from tabular.mongo_load import check_keys
-from tabular.mongo_values import stored_value, text_of
+from tabular.mongo.loading import check_keys
+from tabular.mongo.values import stored_value, text_of
 from tabular.problem import Problem, load_problem
 
 TOKENS = frozenset({"", "na"})

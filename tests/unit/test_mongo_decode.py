@@ -13,10 +13,10 @@ import pytest
 from bson import Binary, Decimal128, Int64, ObjectId
 
 from tabular.contract import UNREADABLE, Column, Contract, parse_columns
-from tabular.mongo import server_query
-from tabular.mongo_decode import Decoder, Field
-from tabular.mongo_ids import last_document, query_after
-from tabular.mongo_values import text_of
+from tabular.mongo.decode import Decoder, Field
+from tabular.mongo.ids import last_document, query_after
+from tabular.mongo.reading import server_query
+from tabular.mongo.values import text_of
 from tabular.settings import Source
 
 NUMBER, CATEGORY, ID = Column(type="number"), Column(type="category"), Column(type="id")

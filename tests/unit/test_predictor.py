@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
 from tabular.bundle import ServedContract
+from tabular.checks.frame_rules import frame_schema
 from tabular.contract import Column, Contract, Feature, encode, parse_columns
 from tabular.decision import Decision
 from tabular.errors import BundleError, DataError, RecordsError
 from tabular.features import derive
-from tabular.frame_rules import frame_schema
 from tabular.predictor import BATCH_ROWS, Predictor, answer_graph
 from tabular.records import BrokenRuleError, Reader, TableReader
 from tests.unit.tiny import CONTRACT, FEATURES, RECORDS, fitted, graph_of, write_tiny

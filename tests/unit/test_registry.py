@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tabular.bundle import load_bundle
-from tabular.documents import seal_document
 from tabular.errors import BundleError, ConfigError, StoreError
 from tabular.registry import Keys, Registry, open_registry
-from tabular.stores import FolderStore
+from tabular.stores.folder import FolderStore
+from tabular.versions.documents import seal_document
 from tests.unit.tiny import write_tiny
 
 

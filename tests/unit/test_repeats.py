@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabular import repeats
-from tabular.repeats import repeated_rows
+from tabular.checks import repeats
+from tabular.checks.repeats import repeated_rows
 
 
 def read_in(values, size):

@@ -11,13 +11,13 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from tabular import scoring_input
 from tabular.engines import Threads, open_engine
 from tabular.errors import ConfigError, DataError, StoreError
 from tabular.predictor import Predictor
-from tabular.scoring import describe_run, score_table
-from tabular.scoring_input import open_input
-from tabular.scoring_output import claimed, unfinished_outputs, work_folder
+from tabular.scoring import input as scoring_input
+from tabular.scoring.input import open_input
+from tabular.scoring.output import claimed, unfinished_outputs, work_folder
+from tabular.scoring.run import describe_run, score_table
 from tests.unit.tiny import CONTRACT, RECORDS, write_tiny
 
 N_ROWS = 250
@@ -231,7 +231,7 @@ def test_bundle_that_changed_under_the_run_is_refused(binary, tmp_path):
     score(binary, source, tmp_path / "first")
     shutil.rmtree(binary.path)
     write_tiny(binary.path, "regression")
-    from tabular.scoring_parts import _load
+    from tabular.scoring.parts import _load
 
     _load.cache_clear()
     with pytest.raises(StoreError, match="another bundle lies here than the run began with"):

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabular.errors import DataError, StoreError
-from tabular.readers import open_table
-from tabular.snapshot import equal_batches, save_snapshot, table_sha256
+from tabular.tables.readers import open_table
+from tabular.tables.snapshot import equal_batches, save_snapshot, table_sha256
 
 TABLE = pa.table(
     {

@@ -9,9 +9,9 @@ import pytest
 from tabular.contract import Column
 from tabular.errors import ConfigError, DataError
 from tabular.problem import Problem
-from tabular.readers import open_table
 from tabular.settings import Candidate, Gate, Search, Source, Split, Target
 from tabular.sources import open_rows, read_sklearn
+from tabular.tables.readers import open_table
 
 
 def rows_of(problem, root, **keys):

@@ -10,7 +10,7 @@ import pytest
 from pipelines.version_diff import diff_contracts, diff_metrics
 from tabular.bundle import ServedContract
 from tabular.contract import Column, Feature
-from tabular.stages import Disagreement, Shown, disagreements, wanted_stages
+from tabular.versions.stages import Disagreement, Shown, disagreements, wanted_stages
 from tests.unit.published import BAD, STAGING_ONLY, Published, published
 from tests.unit.tiny import CONTRACT, FEATURES, SERVED
 

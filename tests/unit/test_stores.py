@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tabular.documents import read_document, seal_document
 from tabular.errors import StoreError
-from tabular.stores import FolderStore
+from tabular.stores.folder import FolderStore
+from tabular.versions.documents import read_document, seal_document
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from tabular.candidates import build_pipeline
 from tabular.contract import Feature
 from tabular.onnx_export import export_graph
 from tabular.predictor import Predictor, answer_graph
+from tabular.scoring.tree_graph import read_trees
+from tabular.scoring.tree_tables import TreeTables, fast_answer
 from tabular.settings import Candidate
-from tabular.tree_graph import read_trees
-from tabular.tree_tables import TreeTables, fast_answer
 from tests.unit.tiny import write_tiny
 
 FEATURES = [Feature(name=f"n{i}", kind="number") for i in range(4)]

@@ -1,0 +1,1 @@
+"""A table against its contract, batch by batch."""

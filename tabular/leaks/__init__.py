@@ -1,0 +1,1 @@
+"""The leak audit: what would make a score look too good."""

@@ -1,0 +1,1 @@
+"""MongoDB: reading a collection whole, and filling one."""

@@ -1,0 +1,1 @@
+"""Batch scoring: many rows, in parts that survive a crash."""

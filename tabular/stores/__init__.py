@@ -1,0 +1,1 @@
+"""Where a registry lies: a folder or S3, with conditional writes."""
