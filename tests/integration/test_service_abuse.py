@@ -184,6 +184,11 @@ def test_ten_megabytes_are_refused_however_they_are_sent(server):
         assert (reply.status, reply.error["code"]) == (413, "body_too_large")
 
 
+def test_who_asks_before_sending_too_much_is_told_at_once(server):
+    raw = exchange(server, request(Content_Length="10000002", Expect="100-continue"))
+    assert Reply(raw).status == 413
+
+
 @pytest.mark.parametrize(
     ("row", "code"), [(b"{}", "too_many_rows"), (BODY, "body_too_large")], ids=("empty", "whole")
 )
