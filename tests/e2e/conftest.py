@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import pytest
 
 from deploy.engine import Engine, find_engine
@@ -14,6 +15,8 @@ from deploy.image import Release, build_bento, build_image
 from deploy.settings import Settings
 from tabular.bundle import Bundle
 from tests.e2e.checkout import ROOT, make_checkout
+from tests.e2e.image_registry import image_registry, password_of
+from tests.s3 import credentials, moto
 from tests.unit.tiny import write_tiny
 
 COMMIT = "0123456789ab"
@@ -102,3 +105,34 @@ def builder(machine, settings, checkout, tmp_path_factory):
 def built(builder, tmp_path_factory):
     """An image of a bundle that is right."""
     return builder.build("right", write_tiny(tmp_path_factory.mktemp("tiny") / "v1"))
+
+
+@dataclass(frozen=True)
+class Aws:
+    """ECR's API by moto, its bytes by a real registry, and what the environment says of both."""
+
+    environment: dict[str, str]
+    token: str
+
+
+@pytest.fixture(scope="session")
+def aws(machine, tmp_path_factory):
+    with moto() as endpoint:
+        client = boto3.Session("a", "b", region_name="us-east-1").client(
+            "ecr", endpoint_url=endpoint
+        )
+        for name, mutability in (
+            ("bentoline", "IMMUTABLE"),
+            ("second", "IMMUTABLE"),
+            ("loose", "MUTABLE"),
+        ):
+            client.create_repository(repositoryName=name, imageTagMutability=mutability)
+        token = client.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        folder = tmp_path_factory.mktemp("registry")
+        with image_registry(folder, password_of(token)) as address:
+            environment = {
+                **credentials(endpoint),
+                "BENTOLINE_ECR_HOST": address,
+                "BENTOLINE_BASE_IMAGE": machine.base,
+            }
+            yield Aws(environment, token)
