@@ -121,11 +121,8 @@ def aws(machine, tmp_path_factory):
         client = boto3.Session("a", "b", region_name="us-east-1").client(
             "ecr", endpoint_url=endpoint
         )
-        for name, mutability in (
-            ("bentoline", "IMMUTABLE"),
-            ("second", "IMMUTABLE"),
-            ("loose", "MUTABLE"),
-        ):
+        for name in ("bentoline", "second", "third", "loose"):
+            mutability = "MUTABLE" if name == "loose" else "IMMUTABLE"
             client.create_repository(repositoryName=name, imageTagMutability=mutability)
         token = client.get_authorization_token()["authorizationData"][0]["authorizationToken"]
         folder = tmp_path_factory.mktemp("registry")
