@@ -5,8 +5,8 @@
     PROBLEM/facts/v3.json           what became known of a version after it was published
     registry.json                   the format
 
-It lies in a folder or in S3, by the same rules (`tabular.stores`). Readers take no lock: a version or an
-alias is there whole or not at all.
+It lies in a folder or in S3, by the same rules (`tabular.stores`). Readers take no lock: a version
+or an alias is there whole or not at all.
 """
 
 from __future__ import annotations
