@@ -122,7 +122,7 @@ def open_page(chromium: Any, serve: Serve) -> Iterator[Callable[..., Any]]:
         context = chromium.new_context(viewport={"width": width, "height": 900})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(40_000)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on(
             "request",

@@ -142,7 +142,7 @@ def test_phone_needs_no_sideways_scrolling(open_page):
 
 def test_page_without_a_model_says_so(open_page):
     page = open_page("none")
-    page.wait_for_function("document.querySelector('h1').textContent === 'No model is served'")
+    page.get_by_role("heading", name="No model is served").wait_for()
     assert "no production version of tiny yet" in page.inner_text("#about")
     assert not page.is_visible("#record")
 
