@@ -25,8 +25,8 @@ from tabular.errors import ConfigError
 from tabular.stores.folder import Stored
 from tabular.stores.s3_errors import ABSENT, OTHERWISE, can_pass, may_have_arrived, sentence, status
 
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 2, 4
-# An attempt that starts at the last moment ends READ_TIMEOUT_S later: 9 s in all.
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 2, 3
+# An attempt that starts at the last moment ends READ_TIMEOUT_S later: 8 s in all.
 ATTEMPTS_FOR_S = 5
 PAUSES_S = (0.05, 0.2, 0.5, 1.0)
 PAGE_KEYS = 1000
