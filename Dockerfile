@@ -27,6 +27,7 @@ FROM ${BASE}
 COPY --from=packages /opt/venv /opt/venv
 COPY bento.yaml /bento/
 COPY src /bento/src
+RUN python3 -m compileall -q /bento/src
 # All that is written goes under /tmp, so that the root may be read-only.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
