@@ -127,7 +127,8 @@ def check_tag(repository: Repository, tag: str) -> None:
     if digest := repository.digest(tag):
         raise ConfigError(
             f"registry {repository.host}: {repository.name}:{tag} is taken already, by {digest}, "
-            "and a tag is never given twice; promote another version, or commit what you changed."
+            "and a tag is never given twice; promote another version, commit what you changed, or "
+            "delete it (aws ecr batch-delete-image) where a deployment died after its push."
         )
 
 

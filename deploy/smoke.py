@@ -68,30 +68,44 @@ def check_golden(connection: Connection, bundle: Bundle) -> int:
     for place, (answer, expected) in enumerate(
         zip(answers, _expected(bundle, records), strict=True)
     ):
-        found = _numbers(answer)
-        if not all(math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-                   for a, b in zip(found, expected, strict=True)):  # fmt: skip
+        found = _said(answer)
+        if not _is_same(found, expected):
             raise RefusedError(
                 f"golden row {place} is answered {found}, and the bundle says {expected}."
             )
     return len(records)
 
 
-def _expected(bundle: Bundle, records: Sequence[Any]) -> list[list[float]]:
+Said = tuple[str, list[float]]  # the label, "" of a number; probabilities by class, or the number
+
+
+def _expected(bundle: Bundle, records: Sequence[Any]) -> list[Said]:
     """The bundle's own answers, once they are those that training wrote down."""
     predictor = Predictor(bundle)
     predictor.self_test()
     prediction = predictor.predict_matrix(predictor.encode_records(records))
-    if prediction.probabilities is not None:
-        return [list(row) for row in prediction.probabilities.tolist()]
-    assert prediction.values is not None  # noqa: S101  # classes or values, never neither
-    return [[value] for value in prediction.values.tolist()]
+    if prediction.labels is None or prediction.probabilities is None:
+        assert prediction.values is not None  # noqa: S101  # classes or values, never neither
+        return [("", [value]) for value in prediction.values.tolist()]
+    return list(zip(prediction.labels.tolist(), prediction.probabilities.tolist(), strict=True))
 
 
-def _numbers(answer: dict[str, Any]) -> list[float]:
-    """The probabilities of an answer in the classes' order, or its value."""
+def _said(answer: dict[str, Any]) -> Said:
     probabilities = answer.get("probabilities")
-    return list(probabilities.values()) if probabilities else [answer["prediction"]]
+    if probabilities:
+        return answer["prediction"], list(probabilities.values())
+    return "", [answer["prediction"]]
+
+
+def _is_same(found: Said, expected: Said) -> bool:
+    return (
+        found[0] == expected[0]
+        and len(found[1]) == len(expected[1])
+        and all(
+            math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+            for a, b in zip(found[1], expected[1], strict=True)
+        )
+    )
 
 
 def _latency(connection: Connection, bundle: Bundle) -> tuple[float, float]:

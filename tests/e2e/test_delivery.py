@@ -12,6 +12,7 @@ import pytest
 from deploy import ecr
 from deploy.image import revision
 from tabular.bundle import seal
+from tabular.errors import StoreError
 from tabular.registry import open_registry
 from tests.e2e.image_registry import password_of
 from tests.unit.tiny import RECORDS, write_tiny
@@ -86,6 +87,9 @@ def test_zenml_shows_the_steps_and_the_digest_beside_the_model(delivered):
     program = """
 import json, sys
 from zenml.client import Client
+
+# The first one may install an engine, make a base image and fetch packages.
+pytestmark = pytest.mark.timeout(900)
 run = Client().get_pipeline_run(sys.argv[1])
 version = Client().get_model_version("tiny", "v1")
 print(json.dumps({"steps": sorted(run.steps), "metadata": {k: str(v) for k, v
@@ -109,7 +113,10 @@ print(json.dumps({"steps": sorted(run.steps), "metadata": {k: str(v) for k, v
 
 def test_the_image_can_be_pulled_by_digest_alone(delivered, engine, aws):
     repository = ecr.Repository(aws.environment["BENTOLINE_ECR_HOST"], "bentoline", aws.token)
-    ecr.verify(engine, delivered.report["image_id"], repository, delivered.report["digest"])
+    digest = delivered.report["digest"]
+    ecr.verify(engine, delivered.report["image_id"], repository, digest)
+    with pytest.raises(StoreError, match="but sha256:another was tested; delete it there"):
+        ecr.verify(engine, "sha256:another", repository, digest)
 
 
 def test_no_secret_is_in_a_layer_a_log_or_the_history(delivered, engine, aws, tmp_path):

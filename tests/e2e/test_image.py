@@ -23,6 +23,9 @@ COMPILERS = ("cc", "gcc", "g++", "clang", "make", "ld", "git", "cargo")
 LISTING = """
 import json, os, shutil
 from importlib.metadata import distributions
+
+# The first one may install an engine, make a base image and fetch packages.
+pytestmark = pytest.mark.timeout(900)
 found = [os.path.join(folder, name)
          for folder, _, names in os.walk("/", topdown=True) for name in names
          if not folder.startswith(("/proc", "/sys"))]

@@ -8,6 +8,9 @@ from tabular.errors import RefusedError
 from tests.s3 import free_port
 from tests.unit.tiny import RECORDS, write_tiny
 
+# The first one may install an engine, make a base image and fetch packages.
+pytestmark = pytest.mark.timeout(900)
+
 PROBLEM = "test-local"
 
 

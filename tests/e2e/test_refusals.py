@@ -18,6 +18,9 @@ from tests.e2e.image_registry import image_registry
 from tests.s3 import free_port
 from tests.unit.tiny import write_tiny
 
+# The first one may install an engine, make a base image and fetch packages.
+pytestmark = pytest.mark.timeout(900)
+
 AWS_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 
 
