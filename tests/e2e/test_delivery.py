@@ -17,6 +17,9 @@ from tabular.registry import open_registry
 from tests.e2e.image_registry import password_of
 from tests.unit.tiny import RECORDS, write_tiny
 
+# The first one may install an engine, make a base image and fetch packages.
+pytestmark = pytest.mark.timeout(900)
+
 CANARY = "canary-7f3a91"
 REPORT = {"verdict": {"accepted": True, "results": [], "sentence": "As measured."}, "metrics": {}}
 
@@ -87,9 +90,6 @@ def test_zenml_shows_the_steps_and_the_digest_beside_the_model(delivered):
     program = """
 import json, sys
 from zenml.client import Client
-
-# The first one may install an engine, make a base image and fetch packages.
-pytestmark = pytest.mark.timeout(900)
 run = Client().get_pipeline_run(sys.argv[1])
 version = Client().get_model_version("tiny", "v1")
 print(json.dumps({"steps": sorted(run.steps), "metadata": {k: str(v) for k, v

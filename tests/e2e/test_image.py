@@ -15,6 +15,9 @@ from tabular.serving import Serving
 from tests.e2e.checkout import ROOT
 from tests.unit.tiny import RECORDS, write_tiny
 
+# The first one may install an engine, make a base image and fetch packages.
+pytestmark = pytest.mark.timeout(900)
+
 MAX_MB = 380
 NOT_SERVED = {
     "scikit-learn", "pandas", "zenml", "pyarrow", "scipy", "lightgbm", "catboost", "pip",
@@ -23,9 +26,6 @@ COMPILERS = ("cc", "gcc", "g++", "clang", "make", "ld", "git", "cargo")
 LISTING = """
 import json, os, shutil
 from importlib.metadata import distributions
-
-# The first one may install an engine, make a base image and fetch packages.
-pytestmark = pytest.mark.timeout(900)
 found = [os.path.join(folder, name)
          for folder, _, names in os.walk("/", topdown=True) for name in names
          if not folder.startswith(("/proc", "/sys"))]

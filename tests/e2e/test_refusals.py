@@ -166,7 +166,7 @@ def test_a_taken_tag(refused, checkout, aws, engine, tmp_path):
     engine.tries("rmi", "bentoline:any")
     said = refused(BENTOLINE_ECR_REPOSITORY="third")
     assert f"third:{tag} is taken already, by {digest}" in said
-    assert "promote another version, or commit" in said
+    assert "commit what you changed, or delete it (aws ecr batch-delete-image)" in said
 
 
 def test_code_that_is_not_committed(refused, checkout):
