@@ -133,8 +133,12 @@ def build_image(
         arguments += ["--secret", f"id=certificates,src={settings.certificates}"]
     for name, value in release.labels.items():
         arguments += ["--label", f"org.opencontainers.image.{name}={value}"]
+    before = engine.inspect("image", release.image)
     engine.call(*arguments, str(bento), what=f"building {release.image}")
-    return engine.image_id(release.image)
+    image_id = engine.image_id(release.image)
+    if before and before["Id"] != image_id:
+        engine.tries("rmi", before["Id"])  # nameless now; it stays where a container runs it
+    return image_id
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -79,7 +79,7 @@ class Builder:
 
     def build(self, name: str, bundle: Bundle) -> Built:
         """A Bento of the bundle, and the image around it."""
-        home = self._folder / name / "bentoml"
+        home = self._folder / f"{len(self.made)}-{name}"
         bento = build_bento(bundle.path, home, root=self._checkout, public_key=None)
         release = Release(problem=f"test-{name}", version="v1", commit=COMMIT)
         image_id = build_image(

@@ -108,6 +108,15 @@ def test_wrong_golden_answers_are_refused(engine, builder, tmp_path):
         smoke_test(engine, wrong.id, wrong.bundle)
 
 
+def test_an_image_that_is_built_anew_leaves_no_nameless_one(engine, builder, tmp_path):
+    ids = []
+    for name in ("a", "b"):
+        bundle = write_tiny(tmp_path / name / "v1", reference={"n_rows": len(ids)})
+        ids.append(builder.build("anew", bundle).id)
+    assert engine.inspect("image", ids[0]) is None
+    assert engine.inspect("image", ids[1]) is not None
+
+
 def test_an_image_of_another_model_is_refused(engine, built, tmp_path):
     regression = write_tiny(tmp_path / "v1", task="regression")
     with pytest.raises(RefusedError, match="golden row 0 is answered"):
