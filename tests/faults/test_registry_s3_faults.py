@@ -151,7 +151,7 @@ def test_a_store_that_is_away_is_one_sentence(
 def test_a_silent_store_is_one_sentence_within_10_seconds(registry: Registry, proxy: Proxy) -> None:
     proxy.faults.append(Fault("silence", "GET", times=99))
     started = time.monotonic()
-    with pytest.raises(StoreError, match=r"gives no answer \(ReadTimeoutError\)"):
+    with pytest.raises(StoreError, match="the store gives no answer"):
         registry.alias("tiny", "production")
     assert time.monotonic() - started < 10
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 
 import pytest
 
@@ -139,6 +140,9 @@ def test_a_defect_of_ours_is_told_without_its_words(worker, monkeypatch, caplog)
     async def broken(request) -> Answer:
         raise RuntimeError("secret word")
 
+    log = logging.getLogger("bentoline.service")
+    monkeypatch.setattr(log, "disabled", False)  # other libraries' set-ups silence what they find
+    monkeypatch.setattr(log, "handlers", [caplog.handler])
     monkeypatch.setitem(worker.app._routes, "/broken", Route("broken", {"GET": broken}))
     reply = worker.ask("GET", "/broken")
     assert (reply.status, reply.code) == (500, "defect")
