@@ -6,11 +6,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.ports import wait_for_port
 
 BUCKET = "registry"
 ROOT = Path(__file__).parents[1]
@@ -45,7 +46,7 @@ def moto() -> Iterator[str]:
     silent = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=ROOT, stdout=silent, stderr=silent) as server:
         try:
-            _wait_for(port, server)
+            wait_for_port(port, server, "moto", within_s=60)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.kill()
@@ -59,15 +60,3 @@ def client(endpoint: str) -> Any:
     return Session("test", "test", region_name="us-east-1").client(
         "s3", endpoint_url=endpoint, config=Config(proxies={})
     )
-
-
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("moto did not start")

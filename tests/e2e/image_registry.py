@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from tests.ports import wait_for_port
 from tests.s3 import free_port
 
 USER = "AWS"
@@ -41,7 +40,7 @@ auth: {{htpasswd: {{realm: test, path: {folder / "htpasswd"}}}}}
         subprocess.Popen([command, "serve", str(settings)], stdout=log, stderr=log) as server,
     ):
         try:
-            _wait_for(port, server)
+            wait_for_port(port, server, "docker-registry", within_s=30)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.kill()
@@ -50,15 +49,3 @@ auth: {{htpasswd: {{realm: test, path: {folder / "htpasswd"}}}}}
 def password_of(token: str) -> str:
     """The password in ECR's authorization token."""
     return base64.b64decode(token).decode().partition(":")[2]
-
-
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("docker-registry did not start")
