@@ -29,6 +29,8 @@ INPUT, OUTPUT = "X", "answer"
 TARGET_OPSET = {"": 17, "ai.onnx.ml": 3}
 TOLERANCE = {"binary": 1e-4, "multiclass": 1e-4, "regression": 0.01}
 
+# What a candidate that cannot be used raises, beside the boosters' own errors.
+REFUSALS = (BentolineError, ValueError, TypeError, RuntimeError)
 PROBE_ROWS = 300
 PROBE_MISSING_SHARE = 0.1
 PROBE_CATEGORIES = 4  # for a category column whose categories only the rows tell
@@ -245,12 +247,9 @@ def probe_export(problem: Problem) -> None:
         check_candidate(name, candidate, problem.task)
         try:
             parity = _probe(_small(candidate, problem.seed), features, X, y, problem)
-        except (BentolineError, ValueError, TypeError, RuntimeError) as error:
-            raise ConfigError(
-                f"candidates.{name} ({candidate.estimator}) cannot be used: {error}"
-            ) from error
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] not in ("lightgbm", "_catboost"):
+        except Exception as error:  # the boosters have error types of their own
+            is_boosters = type(error).__module__.partition(".")[0] in ("lightgbm", "_catboost")
+            if not (is_boosters or isinstance(error, REFUSALS)):
                 raise
             raise ConfigError(
                 f"candidates.{name} ({candidate.estimator}) cannot be used: {error}"
