@@ -92,9 +92,6 @@ def training(
     report, _ = write_report(
         snapshot,
         quarantine,
-        train,
-        validation,
-        test,
         part_sizes,
         leaderboard,
         resampling,

@@ -19,14 +19,13 @@ def split_rows(
     Annotated[pd.DataFrame, "test_rows"],
     Annotated[dict[str, int], "part_sizes"],
 ]:
-    """Part the rows by the YAML's rule; `part_sizes` says how many rows each part was drawn of."""
+    """Part the rows by the YAML's rule; `part_sizes` says how many rows of how many."""
     parts = split_table(rows, problem)
-    log_metadata(
-        {
-            "rows": rows.n_rows,
-            "train": len(parts.train),
-            "validation": len(parts.validation),
-            "test": len(parts.test),
-        }
-    )
-    return parts.train, parts.validation, parts.test, parts.n_rows
+    sizes = {
+        "train": len(parts.train),
+        "validation": len(parts.validation),
+        "test": len(parts.test),
+    }
+    log_metadata({"rows": rows.n_rows, **sizes})
+    drawn_of = {f"{part}_of": n_rows for part, n_rows in parts.n_rows.items()}
+    return parts.train, parts.validation, parts.test, {**sizes, **drawn_of}

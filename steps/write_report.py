@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-import pandas as pd
 from zenml import step
 from zenml.types import HTMLString
 
@@ -22,9 +21,6 @@ from tabular.tables.snapshot import Snapshot
 def write_report(
     snapshot: Snapshot,
     quarantine: Quarantine,
-    train_rows: pd.DataFrame,
-    validation_rows: pd.DataFrame,
-    test_rows: pd.DataFrame,
     part_sizes: dict[str, int],
     leaderboard: Leaderboard,
     resampling: ResamplingReport,
@@ -39,12 +35,7 @@ def write_report(
         problem=problem,
         snapshot=snapshot,
         quarantine=quarantine,
-        rows={
-            "train": len(train_rows),
-            "validation": len(validation_rows),
-            "test": len(test_rows),
-            **{f"{part}_of": n_rows for part, n_rows in part_sizes.items()},
-        },
+        rows=part_sizes,
         leaderboard=leaderboard,
         resampling=resampling,
         bundle=bundle,
