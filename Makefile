@@ -59,7 +59,6 @@ engine: ## Start a container engine, and make a base image where none can be pul
 	bash deploy/engine.sh
 
 lock: $(VENV)/.installed ## Pin pyproject.toml again into the hashed locks; UPGRADE=1 takes newer versions
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV_COMPILE) pyproject.toml -o requirements.lock
 	$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	$(UV_COMPILE) --group serve -c requirements.lock -o requirements-serve.lock

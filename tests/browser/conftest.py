@@ -98,7 +98,7 @@ def is_alive(address: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
     """A real browser, or the reason why there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
