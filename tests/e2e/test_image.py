@@ -97,7 +97,7 @@ def test_sigterm_ends_a_container_quickly(engine, built, is_ready):
             wait_ready(engine, name)
         begun = time.monotonic()
         engine.call("stop", "--time=20", name, what="stopping")
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 18  # killed at 20
         assert engine.inspect("container", name)["State"]["ExitCode"] != 137  # killed
 
 
