@@ -17,8 +17,8 @@ class Settings(Frozen):
 
     `base` stands in for the Dockerfile's own base image where it is not empty. `certificates` is
     the PEM file of a proxy that reads TLS. `registry_host` is asked in place of the registry that
-    ECR names, such as http://127.0.0.1:5000. `application` and `group` are CodeDeploy's, and `bucket`
-    is where its revisions lie; empty, nothing can be rolled out to EC2.
+    ECR names, such as http://127.0.0.1:5000. `application` and `group` are CodeDeploy's, and
+    `bucket` is where its revisions lie; empty, nothing can be rolled out to EC2.
     """
 
     base: str = ""
