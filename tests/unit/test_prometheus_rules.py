@@ -60,4 +60,4 @@ def test_each_alert_has_a_file_that_says_when_it_fires_and_when_not():
             for one in case.get("alert_rule_test", []):
                 outcomes = tested.setdefault(one["alertname"], set())
                 outcomes.add(bool(one["exp_alerts"]))
-    assert tested == dict.fromkeys(ALERTS, {True, False})
+    assert tested == {alert: {True, False} for alert in ALERTS}
