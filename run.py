@@ -29,6 +29,7 @@ ACTIONS = {
     "diff": ("diff", ("json",)),
     "serve": ("serve", ("port",)),
     "deploy": ("deploy", ("target",)),
+    "dashboard": ("dashboard", ("port",)),
 }
 
 
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     action.add_argument("--diff", nargs=2, metavar="VERSION", help="two versions side by side")
     action.add_argument("--serve", action="store_true", help="answer over HTTP")
     action.add_argument("--deploy", action="store_true", help="image of production: test, deliver")
+    action.add_argument("--dashboard", action="store_true", help="ZenML's pages on all runs")
     flags.add_argument(
         "--problem",
         metavar="NAME",
@@ -61,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--override", metavar="TEXT", help="promote what a gate refused; audited")
     flags.add_argument("--engine", choices=["local", "dask"], help="where work runs")
     flags.add_argument("--scheduler", metavar="URL", help="a Dask cluster, tcp://host:port")
-    flags.add_argument("--port", type=int, metavar="N", help="for --serve")
+    flags.add_argument("--port", type=int, metavar="N", help="for --serve, --dashboard")
     flags.add_argument("--target", choices=["local", "ecr"], help="where --deploy delivers")
     flags.add_argument("--json", action="store_true", help="answer for programs")
     flags.add_argument("--report", type=Path, metavar="FILE", help="write the outcome as JSON")

@@ -46,10 +46,14 @@ def run_status(store: Path, run: str) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
+def store_url(store: Path) -> str:
+    """Where ZenML keeps its runs, as its own settings name it; empty where it was never used."""
+    return os.environ.get("ZENML_STORE_URL") or str(_config(store).get("store", {}).get("url", ""))
+
+
 def _query(store: Path, statement: str, *values: str) -> list[tuple[Any, ...]] | None:
     """Rows of ZenML's SQLite file; None where there is none, or it cannot be read just now."""
-    url = os.environ.get("ZENML_STORE_URL") or str(_config(store).get("store", {}).get("url", ""))
-    scheme, _, path = url.partition(":///")
+    scheme, _, path = store_url(store).partition(":///")
     if scheme != "sqlite" or not Path(path).exists():
         return None
     try:
