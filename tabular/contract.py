@@ -53,25 +53,45 @@ class Column(Frozen):
     """What one column of the raw table holds."""
 
     type: Literal["number", "category", "time", "date", "id", "ignore"]
+    """`time` and `date` reach the model through `derive`, `id` and `ignore` never do."""
     description: str = ""
+    """For people: API documentation and page."""
     unit: str = ""
+    """For people."""
     feature: bool = True
+    """Whether the model sees the column itself; derived columns may read it either way."""
     required: bool = False
+    """A row without a value is refused."""
     integer: bool = False
+    """A number with a fraction is refused."""
     unique: bool = False
+    """A value that stands twice is refused."""
     sensitive: bool = False
+    """The column's values are kept out of logs and messages."""
     min: float | None = None
+    """The least number allowed."""
     max: float | None = None
+    """The greatest number allowed."""
     out_of_range: Literal["refuse", "missing"] = "refuse"
+    """Whether a number outside is refused, or taken for missing."""
     categories: tuple[str, ...] | None = None
+    """The categories in order; those of the training rows where it is null."""
     aliases: dict[str, str] = Field(default_factory=dict)
+    """Other spellings, and the category that each one means."""
     unseen: Literal["allow", "refuse"] = "allow"
+    """Whether another category is answered with a warning, or refused."""
     min_rows: int = Field(default=1, ge=1)
+    """A category with fewer training rows is answered as one not seen before."""
     max_missing_share: float = Field(default=1.0, ge=0, le=1)
+    """A table with a larger share of missing values stops the run."""
     missing_values: tuple[str, ...] = ()
+    """Further texts that mean a missing value in this column."""
     also_named: tuple[str, ...] = ()
+    """Other names that the column has in tables."""
     format: str = "%Y-%m-%d"
+    """How a date is written, in the codes of Python's strptime."""
     example: str | float | None = None
+    """Shown in the form and in the API documentation."""
 
     @model_validator(mode="after")
     def _keys_fit_the_type(self) -> Column:
@@ -106,10 +126,15 @@ class Derivation(Frozen):
     """One derived column: a function of `tabular.features` over columns of the contract."""
 
     function: str
+    """Its name in `tabular/features.py`."""
     inputs: tuple[str, ...] = Field(min_length=1)
+    """Columns, in the order that the function takes them."""
     params: dict[str, float] = Field(default_factory=dict)
+    """Fixed numbers of the function, by its own names."""
     description: str = ""
+    """For people."""
     unit: str = ""
+    """For people."""
 
 
 class Feature(Frozen):

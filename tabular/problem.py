@@ -39,23 +39,41 @@ class Problem(Frozen):
 
     name: str
     title: str
+    """For people: cards, pages, the dashboard."""
     task: Task
+    """What the target is."""
     seed: int = Field(default=42, ge=0, le=2**31)
+    """Drives every random choice of the models."""
     source: Source
+    """Where rows come from."""
     target: Target
+    """What is predicted."""
     columns: dict[str, Column] = Field(min_length=1)
+    """What each other column of the table holds, by name."""
     derive: dict[str, Derivation] = Field(default_factory=dict)
+    """Columns that are made from others, by name."""
     missing_values: tuple[str, ...] = Contract.model_fields["missing_values"].default
+    """Texts that stand for a missing value, whatever their case."""
     max_refused_share: float = Field(default=0.01, ge=0, le=1)
+    """More refused rows than this stop the run."""
     split: Split
+    """How rows are parted."""
     search: Search
+    """How candidates are compared."""
     candidates: dict[str, Candidate] = Field(min_length=1)
+    """The models to try, by a name of yours."""
     decision: DecisionConfig = DecisionConfig()
+    """What is fitted after the model."""
     evaluation: Evaluation = Evaluation()
+    """What is measured."""
     leaks: Leaks = Leaks()
+    """What the leak audit does."""
     gates: tuple[Gate, ...] = Field(min_length=1)
+    """Limits that the bundle must hold."""
     promotion: Promotion = Promotion()
+    """What a challenger must show."""
     serving: Serving = Serving()
+    """How the service answers."""
 
     @property
     def contract(self) -> Contract:
