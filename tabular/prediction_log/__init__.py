@@ -1,0 +1,1 @@
+"""What was answered, row by row, and what turned out to be true (docs/adr/0018)."""
