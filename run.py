@@ -19,7 +19,7 @@ WRONG = 2
 EXIT_CODES = "exit codes: 0 done, 1 the model was refused by a gate, 2 wrong input or environment"
 # By action: its module in pipelines.commands, and the flags that not every action takes.
 ACTIONS = {
-    "train": ("train", ("data", "engine", "scheduler")),
+    "train": ("train", ("data", "engine", "scheduler", "stack")),
     "load": ("load", ()),
     "contract": ("contract", ("data",)),
     "score": ("score", ("out", "engine", "scheduler")),
@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--override", metavar="TEXT", help="promote what a gate refused; audited")
     flags.add_argument("--engine", choices=["local", "dask"], help="where work runs")
     flags.add_argument("--scheduler", metavar="URL", help="a Dask cluster, tcp://host:port")
+    flags.add_argument("--stack", metavar="NAME", help="a ZenML stack under configs/stacks/")
     flags.add_argument("--port", type=int, metavar="N", help="for --serve, --dashboard")
     flags.add_argument("--target", choices=["local", "ecr"], help="where --deploy delivers")
     flags.add_argument("--json", action="store_true", help="answer for programs")

@@ -24,7 +24,7 @@ class BundleMaterializer(BaseMaterializer):
         for file in sorted(data.path.iterdir()):
             with (
                 file.open("rb") as source,
-                self.artifact_store.open(str(Path(self.uri) / file.name), "wb") as copy,
+                self.artifact_store.open(f"{self.uri}/{file.name}", "wb") as copy,
             ):
                 shutil.copyfileobj(source, copy, 1 << 20)
 
@@ -37,7 +37,7 @@ class BundleMaterializer(BaseMaterializer):
             local = Path(folder)
         for name in self.artifact_store.listdir(self.uri):
             with (
-                self.artifact_store.open(str(Path(self.uri) / str(name)), "rb") as source,
+                self.artifact_store.open(f"{self.uri}/{name}", "rb") as source,
                 (local / Path(str(name)).name).open("wb") as copy,
             ):
                 shutil.copyfileobj(source, copy, 1 << 20)

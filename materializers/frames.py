@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -24,11 +23,11 @@ class FrameMaterializer(BaseMaterializer):
     ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.DATA
 
     def save(self, data: pd.DataFrame) -> None:
-        with self.artifact_store.open(str(Path(self.uri) / FILE), "wb") as file:
+        with self.artifact_store.open(f"{self.uri}/{FILE}", "wb") as file:
             pq.write_table(pa.Table.from_pandas(data, preserve_index=False), file)
 
     def load(self, data_type: type[Any]) -> pd.DataFrame:  # noqa: ARG002  # ZenML's signature
-        with self.artifact_store.open(str(Path(self.uri) / FILE), "rb") as file:
+        with self.artifact_store.open(f"{self.uri}/{FILE}", "rb") as file:
             return pq.read_table(file).to_pandas()
 
     def compute_content_hash(self, data: pd.DataFrame) -> str:

@@ -33,14 +33,14 @@ class TableFileMaterializer(BaseMaterializer):
         if not place.exists():
             with (
                 Path(data.path).open("rb") as source,
-                self.artifact_store.open(str(place), "wb") as copy,
+                self.artifact_store.open(f"{self.uri}/{FILE}", "wb") as copy,
             ):
                 shutil.copyfileobj(source, copy, 1 << 20)
-        with self.artifact_store.open(str(Path(self.uri) / FACTS), "w") as file:
+        with self.artifact_store.open(f"{self.uri}/{FACTS}", "w") as file:
             file.write(data.model_dump_json())
 
     def load(self, data_type: type[Any]) -> TableFile:
-        with self.artifact_store.open(str(Path(self.uri) / FACTS), "r") as file:
+        with self.artifact_store.open(f"{self.uri}/{FACTS}", "r") as file:
             table: TableFile = data_type.model_validate_json(file.read())
         if Path(table.path).exists():
             return table
@@ -55,7 +55,7 @@ class TableFileMaterializer(BaseMaterializer):
         ) as folder:
             local = Path(folder) / FILE
         with (
-            self.artifact_store.open(str(Path(self.uri) / FILE), "rb") as source,
+            self.artifact_store.open(f"{self.uri}/{FILE}", "rb") as source,
             local.open("wb") as copy,
         ):
             shutil.copyfileobj(source, copy, 1 << 20)

@@ -47,6 +47,11 @@ class Place:
         """The folder of the problems' YAML files."""
         return self.root / "configs" / "problems"
 
+    @property
+    def stacks(self) -> Path:
+        """The folder of the stacks' YAML files."""
+        return self.root / "configs" / "stacks"
+
     def open_registry(self) -> Registry:
         """The registry; every version that is used from it is verified with the public key."""
         from tabular.registry import open_registry

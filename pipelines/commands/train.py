@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ def run(options: argparse.Namespace, place: Place) -> int:
     show_start(problem, data, has_mongodb=place.has_mongodb)
     _refuse_unexportable(problem)
     engine = joblib_on(options.engine or "", options.scheduler or "")
-    with zenml_store(place.home), engine:
+    with zenml_store(place.home), on_stack(options.stack, place), engine:
         outcome = run_training(problem, data, place)
     card = place.home / "reports" / f"{problem.name}.html"
     _write(card, render_card(outcome))  # as in the DAG, and with the version
@@ -42,6 +44,18 @@ def run(options: argparse.Namespace, place: Place) -> int:
     outcome["report"] = str(report_file or place.home / "reports" / f"{problem.name}.json")
     show_outcome(outcome)
     return DONE if outcome["verdict"]["accepted"] else REFUSED
+
+
+def on_stack(name: str | None, place: Place) -> AbstractContextManager[None]:
+    """Run on the stack of `--stack`; without one, on that of ZenML's store."""
+    if name is None:
+        return nullcontext()
+    from pipelines.stacks.definition import load_stack
+
+    stack = load_stack(name, place.stacks, os.environ)
+    from pipelines.stacks.registration import running_on
+
+    return running_on(stack, open_client(), os.environ)
 
 
 def find_problem(name: str, place: Place) -> Problem:
