@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,41 +9,13 @@ from typing import Any
 from uuid import uuid4
 
 from deploy.engine import Engine, reason
+from deploy.host.checks import readiness
+from deploy.host.docker import HARDENED, PORT
 from tabular.errors import RefusedError
 
-# The image writes under /tmp only, needs no capability, and starts some 40 threads. --init, since
-# a process with number 1 ignores SIGTERM until it has set its handlers.
-HARDENED = (
-    "--init",
-    "--read-only",
-    "--tmpfs=/tmp:rw,noexec,nosuid,size=64m,mode=1777",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--pids-limit=256",
-)  # fmt: skip
-PORT = 8000  # inside; the Dockerfile says so too
 READY_S = 60.0
 POLL_S = 0.05
 STOP_S = 10
-
-
-class Connection:
-    """One kept connection to a running container."""
-
-    def __init__(self, port: int, timeout_s: float = 10.0) -> None:
-        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
-
-    def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
-        """GET, or POST a body as JSON; the status and the parsed answer."""
-        content = None if body is None else json.dumps(body)
-        headers = {"Content-Type": "application/json"}
-        self._http.request("GET" if content is None else "POST", path, content, headers)
-        answer = self._http.getresponse()
-        return answer.status, json.loads(answer.read())
-
-    def close(self) -> None:
-        """Let the server go."""
-        self._http.close()
 
 
 @contextmanager
@@ -96,24 +66,13 @@ def wait_ready(engine: Engine, name: str, timeout_s: float = READY_S) -> tuple[i
         if not state or not state["State"]["Running"]:
             raise RefusedError(f"the container ended before it was ready: {_last(engine, name)}.")
         bound = state["NetworkSettings"]["Ports"].get(f"{PORT}/tcp")
-        status, answer = _readiness(int(bound[0]["HostPort"])) if bound else (0, {})
+        status, answer = readiness(int(bound[0]["HostPort"])) if bound else (0, {})
         if bound and status == 200:
             return int(bound[0]["HostPort"]), waited
         if status:  # it listens, so it has tried to load its one bundle: that does not change
             raise RefusedError(f"the container is not ready: {answer.get('reason', status)}")
         time.sleep(POLL_S)
     raise RefusedError(f"the container was not ready after {timeout_s:g} s: {_last(engine, name)}.")
-
-
-def _readiness(port: int) -> tuple[int, dict[str, Any]]:
-    """The status of /readyz, 0 where nobody answers, and the answer."""
-    connection = Connection(port, timeout_s=2.0)
-    try:
-        return connection.ask("/readyz")
-    except (OSError, http.client.HTTPException, ValueError):
-        return 0, {}
-    finally:
-        connection.close()
 
 
 def _last(engine: Engine, name: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 
-from deploy.container import STOP_S, Connection, start, wait_ready
+from deploy.container import STOP_S, start, wait_ready
 from deploy.engine import Engine
+from deploy.host.checks import Connection
 from deploy.image import NAME
 from deploy.smoke import check_golden
 from tabular.bundle import Bundle

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
-import math
 import statistics
 import time
-from collections.abc import Sequence
 from typing import Any
 
-from deploy.container import Connection, running, wait_ready
+from deploy.container import running, wait_ready
 from deploy.engine import Engine
+from deploy.host import checks
+from deploy.host.checks import Connection
+from deploy.host.errors import UnfitError
 from tabular.bundle import Bundle
 from tabular.contract import Frozen
 from tabular.errors import RefusedError
@@ -18,8 +18,6 @@ from tabular.predictor import Predictor
 from tabular.serving import Serving
 
 N_REQUESTS = 200
-# The same graph on the same processor; onnxruntime may be of another build.
-TOLERANCE = 1e-6
 
 
 class Smoke(Frozen):
@@ -56,56 +54,39 @@ def check_golden(connection: Connection, bundle: Bundle) -> int:
     Raises:
         RefusedError: An answer differs from the one that the bundle gives here.
     """
+    golden = golden_answers(bundle)
+    try:
+        checks.check_golden(connection, golden)
+    except UnfitError as error:
+        raise RefusedError(str(error)) from error
+    return len(golden)
+
+
+def golden_answers(bundle: Bundle) -> list[dict[str, Any]]:
+    """The golden rows with the bundle's own answers, once they are those that training wrote down.
+
+    Each has a `record`, the `label` that answers it, empty for a number, and the `values`: the
+    probabilities by class, or the number.
+
+    Raises:
+        RefusedError: There are none.
+    """
     records = [row["record"] for row in bundle.read_json("golden.json")]
     if not records:
         raise RefusedError("its bundle has no golden rows to test it with; train it again.")
-    try:
-        status, answers = connection.ask("/predict", records)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise RefusedError(f"POST /predict was not answered ({error}).") from error
-    if status != 200 or len(answers) != len(records):
-        raise RefusedError(f"POST /predict of {len(records)} golden rows was answered {status}.")
-    for place, (answer, expected) in enumerate(
-        zip(answers, _expected(bundle, records), strict=True)
-    ):
-        found = _said(answer)
-        if not _is_same(found, expected):
-            raise RefusedError(
-                f"golden row {place} is answered {found}, and the bundle says {expected}."
-            )
-    return len(records)
-
-
-Said = tuple[str, list[float]]  # the label, "" of a number; probabilities by class, or the number
-
-
-def _expected(bundle: Bundle, records: Sequence[Any]) -> list[Said]:
-    """The bundle's own answers, once they are those that training wrote down."""
     predictor = Predictor(bundle)
     predictor.self_test()
     prediction = predictor.predict_matrix(predictor.encode_records(records))
     if prediction.labels is None or prediction.probabilities is None:
         assert prediction.values is not None  # noqa: S101  # classes or values, never neither
-        return [("", [value]) for value in prediction.values.tolist()]
-    return list(zip(prediction.labels.tolist(), prediction.probabilities.tolist(), strict=True))
-
-
-def _said(answer: dict[str, Any]) -> Said:
-    probabilities = answer.get("probabilities")
-    if probabilities:
-        return answer["prediction"], list(probabilities.values())
-    return "", [answer["prediction"]]
-
-
-def _is_same(found: Said, expected: Said) -> bool:
-    return (
-        found[0] == expected[0]
-        and len(found[1]) == len(expected[1])
-        and all(
-            math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-            for a, b in zip(found[1], expected[1], strict=True)
-        )
-    )
+        said = [("", [value]) for value in prediction.values.tolist()]
+    else:
+        labels, shares = prediction.labels.tolist(), prediction.probabilities.tolist()
+        said = list(zip(labels, shares, strict=True))
+    return [
+        {"record": record, "label": label, "values": values}
+        for record, (label, values) in zip(records, said, strict=True)
+    ]
 
 
 def _latency(connection: Connection, bundle: Bundle) -> tuple[float, float]:

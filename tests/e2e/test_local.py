@@ -3,7 +3,7 @@
 import pytest
 
 from deploy import local
-from deploy.container import Connection
+from deploy.host.checks import Connection
 from tabular.errors import RefusedError
 from tests.s3 import free_port
 from tests.unit.tiny import RECORDS, write_tiny

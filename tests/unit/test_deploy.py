@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from deploy import engine as engines
-from deploy.container import Connection
 from deploy.ecr import Repository
 from deploy.engine import Engine, EngineError, find_engine, reason
+from deploy.host.checks import Connection
 from deploy.image import Release, build_bento, revision
 from deploy.settings import Settings
 from deploy.smoke import check_golden
