@@ -19,7 +19,6 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any, Literal
 
@@ -28,6 +27,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tabular.errors import DataError, did_you_mean, listed
+from tabular.moments import parse_any_date, parse_time
+from tabular.numerals import Numeral
 
 Array = npt.NDArray[Any]
 Matrix = npt.NDArray[np.float32]
@@ -36,8 +37,6 @@ Columns = dict[str, Array]
 MISSING = ""
 # A text that begins so stands for a value that no text can hold, such as a list in a document.
 UNREADABLE = "\0"
-MINUTES_PER_DAY = 1440
-SECONDS_PER_DAY = 86_400
 MAX_SHOWN_VALUE = 60
 
 FeatureKind = Literal["number", "category"]
@@ -49,7 +48,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Column(Frozen):
+class Column(Numeral, Frozen):
     """What one column of the raw table holds."""
 
     type: Literal["number", "category", "time", "date", "id", "ignore"]
@@ -89,7 +88,9 @@ class Column(Frozen):
     also_named: tuple[str, ...] = ()
     """Other names that the column has in tables."""
     format: str = "%Y-%m-%d"
-    """How a date is written, in the codes of Python's strptime."""
+    """How a date is written: Python's strptime, `iso`, or since 1970 `epoch_s` or `epoch_ms`."""
+    other_formats: tuple[str, ...] = ()
+    """Further formats, tried in this order."""
     example: str | float | None = None
     """Shown in the form and in the API documentation."""
 
@@ -105,6 +106,10 @@ class Column(Frozen):
             "unseen": ("category",),
             "min_rows": ("category",),
             "format": ("date",),
+            "other_formats": ("date",),
+            "decimal": ("number",),
+            "thousands": ("number",),
+            "affixes": ("number",),
         }
         for key, types in only_for.items():
             default = type(self).model_fields[key].get_default(call_default_factory=True)
@@ -283,9 +288,9 @@ def _parse_each(
     column: Column, values: Sequence[Any] | Array, missing: frozenset[str]
 ) -> tuple[npt.NDArray[np.float64], dict[int, str]]:
     read: dict[str, Callable[[Any], float]] = {
-        "number": float,
+        "number": column.read_number,
         "time": parse_time,
-        "date": lambda value: parse_date(value, column.format),
+        "date": lambda value: parse_any_date(value, (column.format, *column.other_formats)),
     }
     parse, nan = read[column.type], math.nan
     numbers = np.empty(len(values), dtype=np.float64)
@@ -307,51 +312,6 @@ def is_missing(value: Any, tokens: frozenset[str]) -> bool:
     if isinstance(value, str):
         return value.strip().casefold() in tokens
     return bool(value != value)  # NaN, NaT
-
-
-def parse_time(value: Any) -> float:
-    """Read a time of day as minutes since midnight.
-
-    Takes `21:55`, `21:55:00`, `24:05:00` (five past midnight), a `datetime.time`, and the share of
-    a day that spreadsheets write (`0.458333333` or `1`), rounded to the minute.
-
-    Raises:
-        ValueError: The value is none of these.
-    """
-    if hasattr(value, "hour"):
-        return float(value.hour * 60 + value.minute)
-    text = str(value).strip()
-    if ":" in text:
-        hours, minutes, *seconds = (int(part) for part in text.split(":"))
-        is_clock = len(seconds) <= 1 and all(0 <= part < 60 for part in (minutes, *seconds))
-        if not (0 <= hours <= 24 and is_clock):
-            raise ValueError(f"not a time of day: {text}")
-        return float((hours * 60 + minutes) % MINUTES_PER_DAY)
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise ValueError(f"not a share of a day: {text}")
-    return float(round(share * MINUTES_PER_DAY) % MINUTES_PER_DAY)
-
-
-def parse_date(value: Any, form: str) -> float:
-    """Read a date, or a date and time (UTC where no zone is given), as days since 1970-01-01.
-
-    Raises:
-        ValueError: The text does not have the form.
-    """
-    if isinstance(value, str):
-        moment = datetime.strptime(value.strip(), form)
-    elif isinstance(value, datetime):
-        moment = value
-    elif isinstance(value, date):
-        moment = datetime(value.year, value.month, value.day)
-    elif isinstance(value, np.datetime64) and not np.isnat(value):
-        return float(value.astype("datetime64[s]").astype(np.int64)) / SECONDS_PER_DAY
-    else:
-        raise ValueError(f"not a date: {value!r}")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp() / SECONDS_PER_DAY
 
 
 _WHOLE_FLOAT = re.compile(r"-?\d+\.0+")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabular.contract import (
-    MINUTES_PER_DAY,
     MISSING,
     Array,
     Columns,
@@ -23,6 +22,7 @@ from tabular.contract import (
     category_text,
 )
 from tabular.errors import ConfigError, did_you_mean
+from tabular.moments import MINUTES_PER_DAY, SECONDS_PER_DAY
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius R1, IUGG
 PARTS_OF_DAY = ("night", "morning", "afternoon", "evening")  # six hours each, from midnight
@@ -80,6 +80,25 @@ def month(date: Array) -> Array:
     return months
 
 
+def year(date: Array) -> Array:
+    """Year, such as 2024."""
+    known = ~np.isnan(date)
+    years = np.full(len(date), np.nan)
+    stamps = np.floor(date[known]).astype("datetime64[D]")
+    years[known] = stamps.astype("datetime64[Y]").astype(int) + 1970
+    return years
+
+
+def hour_of_day(date: Array) -> Array:
+    """Hour of a date with a time, 0 to 23."""
+    return np.floor(np.round(date * SECONDS_PER_DAY) % SECONDS_PER_DAY / 3600)
+
+
+def days_between(start: Array, end: Array) -> Array:
+    """Days from one date to another; below 0 where the other is earlier."""
+    return end - start
+
+
 def ratio(numerator: Array, denominator: Array) -> Array:
     """Numerator by denominator; missing where the denominator is 0."""
     return numerator / np.where(denominator == 0, np.nan, denominator)
@@ -118,6 +137,9 @@ DERIVATIONS: dict[str, Function] = {
     "day_of_week": Function(day_of_week, ("date",)),
     "day_of_month": Function(day_of_month, ("date",)),
     "month": Function(month, ("date",)),
+    "year": Function(year, ("date",)),
+    "hour_of_day": Function(hour_of_day, ("date",)),
+    "days_between": Function(days_between, ("date", "date")),
     "ratio": Function(ratio, ("number", "number")),
     "difference": Function(difference, ("number", "number")),
     "log1p": Function(log1p, ("number",)),

@@ -138,8 +138,15 @@ def _check_target(problem: Problem) -> None:
         raise ValueError(f"derive.{target.column} has the name of the target; choose another name")
     if len(set(map(category_text, target.classes.values()))) < len(target.classes):
         raise ValueError("target.classes gives the same raw value to two classes")
-    if task == "regression" and (target.classes or target.positive):
-        raise ValueError("target.classes and target.positive are for classification")
+    if task == "regression" and (target.classes or target.positive or target.aliases):
+        raise ValueError(
+            "target.aliases, target.classes and target.positive are for classification"
+        )
+    if task != "regression" and not target.is_plain:
+        raise ValueError("target.decimal, .thousands and .affixes are for task regression")
+    raw_values = [*map(category_text, target.classes.values())]
+    if unknown := [value for value in target.aliases.values() if value not in raw_values]:
+        raise ValueError(_unknown("target.aliases", unknown[0], tuple(raw_values)))
     if task == "binary" and (len(target.classes) != 2 or target.positive not in target.classes):
         raise ValueError("task binary needs two target.classes, and target.positive one of them")
     if task == "multiclass" and (len(target.classes) < 3 or target.positive):

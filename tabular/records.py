@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
@@ -31,6 +30,7 @@ from tabular.contract import (
     shown,
 )
 from tabular.errors import RecordsError, did_you_mean, listed
+from tabular.moments import date_text
 
 MAX_REMEMBERED_TEXTS = 2_000
 MAX_REMEMBERED_LENGTH = 64
@@ -126,7 +126,7 @@ def raw_value(column: Column, typed: Any) -> str | float | None:
     if column.type == "time":
         return f"{int(typed) // 60:02d}:{int(typed) % 60:02d}"
     if column.type == "date":
-        return datetime.fromtimestamp(round(float(typed) * 86_400), tz=UTC).strftime(column.format)
+        return date_text(float(typed), column.format)
     return float(typed)
 
 

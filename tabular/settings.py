@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from tabular.contract import Frozen
+from tabular.numerals import Numeral
 
 Task = Literal["binary", "multiclass", "regression"]
 Severity = Literal["block", "warn"]
@@ -69,7 +70,7 @@ class Source(Frozen):
         return self
 
 
-class Target(Frozen):
+class Target(Numeral, Frozen):
     """What is predicted."""
 
     column: str
@@ -82,6 +83,8 @@ class Target(Frozen):
     """The name that people read, and the raw value that stands in the table."""
     positive: str = ""
     """Of two classes the one that threshold, precision, recall and F1 are about."""
+    aliases: dict[str, str] = Field(default_factory=dict)
+    """Other ways in which a raw value is written, and the one in `classes`."""
     min: float | None = None
     """The least value that a regression's target may have."""
     max: float | None = None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -52,7 +55,11 @@ def _missing(values: Array, tokens: frozenset[str]) -> npt.NDArray[np.bool_]:
 
 def _numbers(target: Target, values: Array) -> tuple[Array, dict[int, str]]:
     is_numeric = values.dtype.kind in "iuf"
-    numbers = values.astype(np.float64) if is_numeric else np.array([*map(_number, values)])
+    numbers = (
+        values.astype(np.float64)
+        if is_numeric
+        else np.array([_number(value, target.read_number) for value in values])
+    )
     is_number = np.isfinite(numbers)
     low = -np.inf if target.min is None else target.min
     high = np.inf if target.max is None else target.max
@@ -62,9 +69,9 @@ def _numbers(target: Target, values: Array) -> tuple[Array, dict[int, str]]:
     return np.where(is_number & ~outside, numbers, 0.0), broken
 
 
-def _number(value: object) -> float:
+def _number(value: Any, read: Callable[[Any], float] = float) -> float:
     try:
-        return float(value)  # type: ignore[arg-type]  # whatever has __float__ or is text
+        return read(value)
     except (TypeError, ValueError, OverflowError):
         return np.nan
 
@@ -72,7 +79,8 @@ def _number(value: object) -> float:
 def _places(target: Target, values: Array) -> tuple[Array, dict[int, str]]:
     place = {category_text(raw): i for i, raw in enumerate(target.classes.values())}
     rule = f"target: one of {listed(target.classes.values())}"
-    places = [place.get(category_text(value), -1) for value in values]
+    texts = [category_text(value) for value in values]
+    places = [place.get(target.aliases.get(text, text), -1) for text in texts]
     parsed = np.array(places, dtype=np.int64)
     broken = dict.fromkeys(np.flatnonzero(parsed < 0).tolist(), rule)
     return np.maximum(parsed, 0), broken

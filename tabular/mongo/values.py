@@ -17,6 +17,7 @@ from bson import ObjectId
 from bson.decimal128 import Decimal128
 
 from tabular.contract import UNREADABLE, Column, category_text, is_missing
+from tabular.moments import moment_text
 
 # Up to here a float64 holds every whole number, so that 28 and 28.0 can have one text.
 EXACT_WHOLE = 2**53
@@ -88,7 +89,7 @@ def _plain_text(column: Column, value: Any) -> str | None:
 
 def _moment_text(column: Column, moment: dt.datetime) -> str:
     if column.type == "date":
-        return moment.strftime(column.format)
+        return moment_text(moment, column.format)
     return moment.strftime("%H:%M:%S") if column.type == "time" else moment.isoformat()
 
 
@@ -101,7 +102,7 @@ def stored_value(column: Column, value: Any, tokens: frozenset[str]) -> Any:
     if is_missing(value, tokens):
         return None
     if isinstance(value, str) and column.type == "number":
-        return _number(value)
+        return _number(value) if column.is_plain else value
     if isinstance(value, str) and column.type == "date":
         return _moment(value, column.format)
     return plain_value(value)

@@ -172,7 +172,8 @@ def _parse(column: Column, raw: RawValues, missing: frozenset[str]) -> tuple[Arr
     if column.type == "date" and raw.distinct.dtype.kind == "M":
         days = raw.distinct.astype("datetime64[D]").astype(np.float64)
         return np.where(np.isnat(raw.distinct), np.nan, days), {}
-    numbers = _cast_numbers(raw.distinct) if column.type == "number" else None
+    is_plain = column.type == "number" and column.is_plain
+    numbers = _cast_numbers(raw.distinct) if is_plain else None
     return parse_column(column, raw.distinct if numbers is None else numbers, missing)
 
 

@@ -18,11 +18,10 @@ from tabular.contract import (
     encode,
     match_columns,
     parse_columns,
-    parse_date,
-    parse_time,
     shown,
 )
 from tabular.errors import DataError
+from tabular.moments import parse_date, parse_time
 
 
 def read(column, values):
@@ -35,6 +34,10 @@ def read(column, values):
     [
         ("21:55", 1315),
         ("21:55:00", 1315),
+        ("9:55 PM", 1315),
+        ("9:55:30 p.m.", 1315),
+        ("12:05 am", 5),
+        ("12pm", 720),
         (" 09:05 ", 545),
         ("00:00", 0),
         ("24:05:00", 5),

@@ -16,16 +16,19 @@ from tabular.features import (
     check_derivations,
     day_of_month,
     day_of_week,
+    days_between,
     derive,
     equals,
     haversine_km,
     hour,
+    hour_of_day,
     learn_features,
     log1p,
     minutes_between,
     month,
     part_of_day,
     ratio,
+    year,
 )
 
 COLUMNS = {
@@ -84,8 +87,19 @@ def test_calendar_functions_agree_with_datetime(day):
     assert day_of_week(days)[0] == day.weekday()
     assert day_of_month(days)[0] == day.day
     assert month(days)[0] == day.month
-    for function in (day_of_week, day_of_month, month):
+    assert year(days)[0] == day.year
+    for function in (day_of_week, day_of_month, month, year, hour_of_day):
         assert np.isnan(function(days)[1])
+
+
+@given(st.integers(-40_000, 40_000), st.integers(0, 86_399))
+def test_hour_of_day_is_the_clocks(day: int, second: int) -> None:
+    """Days are float64: no second slips into the hour before."""
+    assert hour_of_day(np.array([day + second / 86_400]))[0] == second // 3600
+
+
+def test_days_between_has_a_sign() -> None:
+    assert days_between(np.array([10.5, 3]), np.array([12.0, 1])).tolist() == [1.5, -2]
 
 
 def test_hour_and_part_of_day():
