@@ -139,6 +139,7 @@ def _write_bundle(folder: Path, table: Any, y: Any) -> None:
     from tabular.problem import load_problem
     from tabular.settings import Candidate
     from tabular.tables.arrow_columns import Texts, encode_batch, read_batch
+    from tabular.trees.building import packed_tables
 
     contract = load_problem("vehicle_insurance", ROOT / "configs" / "problems").contract
     columns, _ = read_batch(contract, table.combine_chunks().to_batches()[0])
@@ -148,14 +149,16 @@ def _write_bundle(folder: Path, table: Any, y: Any) -> None:
     params = {key: value for key, value in LGBM.items() if key != "verbose"}
     candidate = Candidate(estimator="lightgbm", params=params)
     fitted = build_pipeline(candidate, features, task="binary", seed=42).fit(X, y)
+    graph = export_graph(fitted, n_features=len(features), task="binary", name="bench")
     write_bundle(
         folder,
-        graph=export_graph(fitted, n_features=len(features), task="binary", name="bench"),
+        graph=graph,
         contract=ServedContract(contract=contract, features=features),
         decision=Decision(task="binary", classes=("no", "yes"), positive=1, threshold=0.2),
         golden=[],
         reference={},
         facts={"problem": "vehicle_insurance"},
+        trees=packed_tables(graph, X),
     )
 
 
@@ -189,8 +192,6 @@ def score_ours(folder: Path, rows: Path, out: Path, n_dask: int) -> None:
 
 def _warm() -> None:
     """A worker's imports, which a cluster that is there already has behind it."""
-    import onnx  # noqa: F401
-
     import tabular.scoring.parts  # noqa: F401
 
 

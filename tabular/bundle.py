@@ -6,6 +6,7 @@
     golden.json      [{"record": raw values by column, "answer": c calibrated numbers}]
     reference.json   what drift is measured against
     fitted_rows.bin  optional: sorted 64-bit hashes of the rows it was fitted on (row_hashes.py)
+    trees.npz        optional: the graph's trees as tables, for many rows at once (trees/tables.py)
     manifest.json    written last: sha256 of each file and of itself, versions, facts of the run
     model.sig        optional: the signature of all of them (signatures.py)
 
@@ -38,6 +39,7 @@ MANIFEST = "manifest.json"
 GRAPH = "model.onnx"
 FILES = (GRAPH, "contract.json", "decision.json", "golden.json", "reference.json")
 FITTED_ROWS = "fitted_rows.bin"
+TREES = "trees.npz"
 # Packages whose version can change an answer; those not installed are left out.
 RECORDED_PACKAGES = (
     "numpy", "onnxruntime", "scikit-learn", "skl2onnx", "onnxmltools", "lightgbm", "catboost",
@@ -83,6 +85,7 @@ def write_bundle(
     reference: Mapping[str, Any],
     facts: Mapping[str, Any],
     fitted_rows: bytes | None = None,
+    trees: bytes | None = None,
 ) -> Bundle:
     """Write a bundle, whole or not at all.
 
@@ -95,6 +98,7 @@ def write_bundle(
         reference: Any JSON values; NaN and infinities are written as null.
         facts: Further keys of the manifest, such as the problem's name.
         fitted_rows: Little-endian uint64 in rising order.
+        trees: The graph's trees as tables.
 
     Raises:
         BundleError: There is something in the folder already.
@@ -107,8 +111,8 @@ def write_bundle(
         "golden.json": _dump(golden),
         "reference.json": _dump(reference),
     }
-    if fitted_rows is not None:
-        files[FITTED_ROWS] = fitted_rows
+    optional = {FITTED_ROWS: fitted_rows, TREES: trees}
+    files |= {name: content for name, content in optional.items() if content is not None}
     _write(folder, files, facts)
     return load_bundle(folder)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tabular.bundle import Bundle, ServedContract, write_bundle
-from tabular.contract import Array, Columns, encode
+from tabular.contract import Array, Columns, Matrix, encode
 from tabular.decision import Decision
 from tabular.features import derive
 from tabular.predictor import Predictor, answer_graph
@@ -20,9 +20,11 @@ from tabular.records import raw_value
 from tabular.row_hashes import Hashes, hash_rows, packed
 from tabular.tables.frames import frame_columns
 from tabular.tables.snapshot import Snapshot
+from tabular.trees.building import packed_tables
 
 GOLDEN_ROWS = 20
 REFERENCE_ROWS = 10_000
+GAP_SHARE = 0.1
 
 
 def export_bundle(
@@ -42,7 +44,8 @@ def export_bundle(
     picked = train.iloc[np.sort(rng.permutation(len(train))[:REFERENCE_ROWS])]
     columns = frame_columns(picked, problem.contract)
     records = to_records(columns, problem, GOLDEN_ROWS)
-    answer = answer_graph(graph, encode(contract.features, derive(problem.contract, columns)))
+    X = encode(contract.features, derive(problem.contract, columns))
+    answer = answer_graph(graph, X)
     calibrated = decision.calibrate(answer)
     golden = [
         {"record": record, "answer": calibrated[row].tolist()} for row, record in enumerate(records)
@@ -68,9 +71,21 @@ def export_bundle(
         fitted_rows=packed(
             np.concatenate([contract_hashes(part, problem) for part in (train, validation)])
         ),
+        trees=packed_tables(graph, _with_gaps(X, contract, rng)),
     )
     Predictor(bundle).self_test()
     return bundle
+
+
+def _with_gaps(X: Matrix, contract: ServedContract, rng: np.random.Generator) -> Matrix:
+    """Rows (n, k), and as many in which one value in ten is missing or a category never seen."""
+    other = X.copy()
+    gaps = rng.random(X.shape) < GAP_SHARE
+    for place, feature in enumerate(contract.features):
+        is_number = feature.kind == "number"
+        codes = [np.nan] if is_number else [-1, len(feature.categories)]
+        other[gaps[:, place], place] = rng.choice(codes, int(gaps[:, place].sum()))
+    return np.concatenate([X, other])
 
 
 def contract_hashes(rows: pd.DataFrame, problem: Problem) -> Hashes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tabular.bundle import load_bundle
-from tabular.contract import Array, Matrix, Violation
+from tabular.contract import Array, Violation
 from tabular.decision import Decision
 from tabular.errors import StoreError
 from tabular.files import whole_file
 from tabular.predictor import Predictor
 from tabular.scoring.input import Piece
-from tabular.scoring.tree_tables import fast_answer
 from tabular.tables.arrow_columns import encode_batch, read_batch
 
 # Names that readers of Parquet folders pass over.
@@ -50,14 +49,6 @@ class Job:
     bundle_sha256: str
     version: str
     ids: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """A bundle, ready for many rows: `answer` takes the model input (n, k) to raw answers."""
-
-    predictor: Predictor
-    answer: Callable[[Matrix], Array]
 
 
 @dataclass(frozen=True)
@@ -102,10 +93,10 @@ def score_part(job: Job, piece: Piece) -> PartResult:
             f"{out}: the worker on {platform.node()} does not see this folder; put --out, the "
             "table and the registry on a disk that all workers share."
         )
-    scorer = _load(job.bundle, job.bundle_sha256)
+    predictor = _load(job.bundle, job.bundle_sha256)
     try:
         with whole_file(part_path(out, piece.number)) as unfinished:
-            result = _write_part(job, piece, scorer, unfinished, violations)
+            result = _write_part(job, piece, predictor, unfinished, violations)
             _write_errors(violations, errors_path(out, piece.number))
     except StoreError as error:
         reason = getattr(error.__cause__, "strerror", None)
@@ -119,12 +110,12 @@ def score_part(job: Job, piece: Piece) -> PartResult:
 
 
 def _write_part(
-    job: Job, piece: Piece, scorer: Scorer, path: Path, violations: list[Violation]
+    job: Job, piece: Piece, predictor: Predictor, path: Path, violations: list[Violation]
 ) -> PartResult:
     n_rows, refused_rows, writer = 0, 0, None
     try:
         for batch in piece.batches():
-            answers, broken = score_batch(job, scorer, batch, piece.first_row + n_rows)
+            answers, broken = score_batch(job, predictor, batch, piece.first_row + n_rows)
             writer = writer or pq.ParquetWriter(
                 path, answers.schema, use_dictionary=[PREDICTION, VERSION], write_statistics=[ROW]
             )
@@ -158,18 +149,18 @@ def _by_rule(violations: list[Violation]) -> dict[str, int]:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(bundle: str, sha256: str) -> Scorer:
+def _load(bundle: str, sha256: str) -> Predictor:
     """The bundle, loaded and tested once in a process."""
     loaded = load_bundle(Path(bundle))
     if loaded.manifest["sha256"] != sha256:
         raise StoreError(f"{bundle}: another bundle lies here than the run began with; start anew.")
     predictor = Predictor(loaded)
     predictor.self_test()
-    return Scorer(predictor, fast_answer(predictor))
+    return predictor
 
 
 def score_batch(
-    job: Job, scorer: Scorer, batch: pa.RecordBatch, first_row: int
+    job: Job, predictor: Predictor, batch: pa.RecordBatch, first_row: int
 ) -> tuple[pa.RecordBatch, list[Violation]]:
     """Answer n raw rows.
 
@@ -178,14 +169,14 @@ def score_batch(
         `model_version`. A row that breaks the contract has null for an answer. And each broken
         value, its row counted like `row_number`.
     """
-    predictor, n_rows = scorer.predictor, batch.num_rows
+    n_rows = batch.num_rows
     columns, broken = read_batch(predictor.contract, batch)
     X = encode_batch(predictor.contract, predictor.features, columns)
     is_refused = np.zeros(n_rows, dtype=bool)
     is_refused[[violation.row for violation in broken]] = True
     answers: dict[str, Any] = {ROW: np.arange(first_row, first_row + n_rows)}
     answers |= {_id_name(name): batch.column(name) for name in job.ids}
-    answers |= _decided(predictor.decision, scorer.answer(X), is_refused)
+    answers |= _decided(predictor.decision, predictor.answer_matrix(X), is_refused)
     answers[VERSION] = _coded(np.zeros(n_rows, dtype=np.int32), [job.version])
     moved = [Violation(first_row + v.row, v.column, v.value, v.rule) for v in broken]
     return pa.record_batch(answers), moved

@@ -1,0 +1,1 @@
+"""Boosted trees answered by tables of words, beside the graph that they come from."""
