@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from tabular.contract import Frozen
 from tabular.numerals import Numeral
+from tabular.tables.csv_forms import Separator
 
 Task = Literal["binary", "multiclass", "regression"]
 Severity = Literal["block", "warn"]
@@ -40,6 +42,10 @@ class Source(Frozen):
     """`sample` is made up from a recipe, `sklearn` a table that scikit-learn ships."""
     path: str = ""
     """A table, a folder of Parquet parts, s3://..., a recipe, or a name in scikit-learn."""
+    separator: Separator = ""
+    """Of kind csv, what stands between two fields; looked for in the file where it is empty."""
+    encoding: str = ""
+    """Of kind csv; where it is empty UTF-8, or what a byte order mark says."""
     rows: int = Field(default=20_000, ge=1)
     """How many rows a sample has."""
     database: str = ""
@@ -65,9 +71,24 @@ class Source(Frozen):
         for name in ("database", "collection", "query", "projection", "key", "otherwise"):
             if getattr(self, name) and not is_mongodb:
                 raise ValueError(f"{name} is for kind mongodb, got kind {self.kind}")
+        for name in ("separator", "encoding"):
+            if getattr(self, name) and self.kind != "csv":
+                raise ValueError(f"{name} is for kind csv, got kind {self.kind}")
+        if self.encoding and not _is_codec(self.encoding):
+            raise ValueError(
+                f"encoding '{self.encoding}' is not known; such as utf-8, cp1252, latin-1, utf-16"
+            )
         if self.otherwise is not None and self.otherwise.kind == "mongodb":
             raise ValueError("otherwise must name another kind than mongodb")
         return self
+
+
+def _is_codec(name: str) -> bool:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        return False
+    return True
 
 
 class Target(Numeral, Frozen):

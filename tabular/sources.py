@@ -100,9 +100,9 @@ def find_table(
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Found:
     """`open_rows` before the contract is looked at: whatever columns are there."""
-    if data:
-        return _stored(data)
     source = problem.source
+    if data:
+        return _stored(data, source)
     if source.kind == "mongodb":
         if mongodb_uri:
             return _from_mongodb(problem, mongodb_uri, progress)
@@ -116,11 +116,14 @@ def find_table(
     if source.kind == "sklearn":
         table = read_sklearn(source.path)
         return Found(_in_memory(table.to_batches()), source.path, source.path)
-    return _stored(source.path if source.path.startswith("s3://") else str(root / source.path))
+    path = source.path if source.path.startswith("s3://") else str(root / source.path)
+    return _stored(path, source)
 
 
-def _stored(path: str) -> Found:
-    return Found(open_table(path), path.rstrip("/").rpartition("/")[2], path)
+def _stored(path: str, source: Source) -> Found:
+    """Another table in place of the problem's own is taken to be written as that one is."""
+    table = open_table(path, separator=source.separator, encoding=source.encoding)
+    return Found(table, path.rstrip("/").rpartition("/")[2], path)
 
 
 @dataclass(frozen=True)

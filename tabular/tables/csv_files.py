@@ -13,6 +13,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.fs as pa_fs
 
 from tabular.errors import DataError
+from tabular.tables.csv_forms import UTF8, CsvForm, Separator, find_form
 from tabular.tables.locations import readable
 
 BLOCK_BYTES = 8 << 20  # also the longest row
@@ -27,18 +28,19 @@ class CsvTable:
     names: tuple[str, ...]
     filesystem: pa_fs.FileSystem
     place: str
+    form: CsvForm
     n_rows: None = None
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Give some columns, blanks and empty texts as they are.
 
         Raises:
-            DataError: The file breaks off or is not UTF-8, there is no row in it, or a line further
-                down is another header or has another number of fields.
+            DataError: The file breaks off or is of another encoding, there is no row in it, or a
+                line further down is another header or has another number of fields.
         """
         n_rows = 0
         with readable(self.where, "csv"), _unpacked(self.filesystem, self.place) as stream:
-            for block in _reader(stream, columns):
+            for block in read_blocks(stream, self.form, columns):
                 self._refuse_second_header(block, n_rows)
                 n_rows += block.num_rows
                 yield block
@@ -62,19 +64,28 @@ class CsvTable:
             )
 
 
-def open_csv(filesystem: pa_fs.FileSystem, place: str, *, where: str) -> CsvTable:
-    """Read a CSV file's header.
+def open_csv(
+    filesystem: pa_fs.FileSystem,
+    place: str,
+    *,
+    where: str,
+    separator: Separator = "",
+    encoding: str = "",
+) -> CsvTable:
+    """Read a CSV file's header; separator and encoding are looked for unless they are given.
 
     Raises:
         DataError: The file is binary, or its first line cannot be read.
     """
     with readable(where, "csv"):
         with _unpacked(filesystem, place) as stream:
-            if b"\0" in stream.read(HEAD_BYTES):
-                raise DataError(f"{where}: this is a binary file, not CSV; export it as text.")
+            head = stream.read(HEAD_BYTES)
+        form = find_form(head, separator=separator, encoding=encoding)
+        if b"\0" in head and not form.encoding.startswith("utf-16"):
+            raise DataError(f"{where}: this is a binary file, not CSV; export it as text.")
         with _unpacked(filesystem, place) as stream:
-            names = tuple(_reader(stream, None).schema.names)
-    return CsvTable(where, names, filesystem, place)
+            names = tuple(read_blocks(stream, form, None).schema.names)
+    return CsvTable(where, names, filesystem, place, form)
 
 
 @contextmanager
@@ -84,13 +95,33 @@ def _unpacked(filesystem: pa_fs.FileSystem, place: str) -> Iterator[pa.NativeFil
         yield stream
 
 
-def _reader(stream: pa.NativeFile, columns: Sequence[str] | None) -> pa_csv.CSVStreamingReader:
+def read_blocks(
+    stream: pa.NativeFile,
+    form: CsvForm,
+    columns: Sequence[str] | None,
+    names: Sequence[str] | None = None,
+) -> pa_csv.CSVStreamingReader:
+    """Cut a stream into rows.
+
+    Args:
+        stream: A whole file, or a piece of one without its header.
+        form: How it is written.
+        columns: Which columns to read, as text; all, with types guessed, if None.
+        names: The header of a piece; the first line is the header if None.
+    """
     chosen = list(columns or ())
+    if form.encoding != UTF8:
+        stream = pa.transcoding_input_stream(stream, form.encoding, UTF8)
     return pa_csv.open_csv(
         stream,
         # One thread: only then does a message name the row.
-        read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        read_options=pa_csv.ReadOptions(
+            block_size=BLOCK_BYTES,
+            use_threads=False,
+            skip_rows=form.skipped_lines,
+            column_names=names,
+        ),
+        parse_options=pa_csv.ParseOptions(delimiter=form.separator, newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
             include_columns=chosen,
             column_types=dict.fromkeys(chosen, pa.string()),

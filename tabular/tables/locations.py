@@ -40,7 +40,7 @@ def readable(where: str, form: str) -> Iterator[None]:
     """
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         reason = _reason(error)
         if "AWS Error" in reason:
             raise StoreError(

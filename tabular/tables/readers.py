@@ -8,16 +8,22 @@ import pyarrow.fs as pa_fs
 
 from tabular.errors import DataError
 from tabular.tables.csv_files import CsvTable, open_csv
+from tabular.tables.csv_forms import Separator
 from tabular.tables.locations import locate, readable
 from tabular.tables.parquet_files import ParquetTable, find_parts, open_parquet
 
 StoredTable: TypeAlias = CsvTable | ParquetTable
 
-FORMS = "a .csv, .csv.gz or .parquet file or a folder of .parquet parts"
+FORMS = "a .csv, .tsv, .txt (or .gz of it) or .parquet file or a folder of .parquet parts"
+    "a .csv, .tsv, .txt (each may end in .gz too) or .parquet file or a folder of .parquet parts"
+)
+TEXTS = tuple(form + packing for form in (".csv", ".tsv", ".txt") for packing in ("", ".gz"))
 
 
-def open_table(path: str) -> StoredTable:
+def open_table(path: str, *, separator: Separator = "", encoding: str = "") -> StoredTable:
     """Look at a path or s3:// address and read which columns are there.
+
+    Separator and encoding of a text are looked for in it, unless they are given.
 
     Raises:
         DataError: Nothing is there, or it is empty, unreadable or of another form.
@@ -32,10 +38,10 @@ def open_table(path: str) -> StoredTable:
         raise DataError(f"{path}: there is no such file; check the path, or leave --data out.")
     if not parts:
         raise DataError(f"{path}: no .parquet part is in this folder; name {FORMS}.")
-    if not is_folder and not place.lower().endswith((".csv", ".csv.gz", ".parquet")):
+    if not is_folder and not place.lower().endswith((*TEXTS, ".parquet")):
         raise DataError(f"{path}: {FORMS} is needed; convert it, or name another.")
     if not is_folder and found.size == 0:
         raise DataError(f"{path}: the file is empty; export it again.")
     if is_folder or place.lower().endswith(".parquet"):
         return open_parquet(filesystem, parts, where=path)
-    return open_csv(filesystem, place, where=path)
+    return open_csv(filesystem, place, where=path, separator=separator, encoding=encoding)
