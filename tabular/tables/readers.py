@@ -15,8 +15,6 @@ from tabular.tables.parquet_files import ParquetTable, find_parts, open_parquet
 StoredTable: TypeAlias = CsvTable | ParquetTable
 
 FORMS = "a .csv, .tsv, .txt (or .gz of it) or .parquet file or a folder of .parquet parts"
-    "a .csv, .tsv, .txt (each may end in .gz too) or .parquet file or a folder of .parquet parts"
-)
 TEXTS = tuple(form + packing for form in (".csv", ".tsv", ".txt") for packing in ("", ".gz"))
 
 
