@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pandas as pd
 
 from tabular.bundle import Bundle, ServedContract, write_bundle
 from tabular.contract import Array, Columns, Matrix, encode
-from tabular.decision import Decision
+from tabular.decision import Decision, Floats
+from tabular.drift.reference import PROFILES, learn_reference
 from tabular.features import derive
 from tabular.predictor import Predictor, answer_graph
 from tabular.problem import Problem
@@ -50,6 +52,15 @@ def export_bundle(
     golden = [
         {"record": record, "answer": calibrated[row].tolist()} for row, record in enumerate(records)
     ]
+    profiles = learn_reference(
+        train,
+        validation,
+        partial(_answers, graph, contract, decision),
+        contract,
+        decision,
+        target=problem.target.column,
+        seed=problem.seed,
+    )
     folder = Path(tempfile.mkdtemp(prefix="bentoline-")) / "bundle"
     bundle = write_bundle(
         folder,
@@ -57,7 +68,10 @@ def export_bundle(
         contract=contract,
         decision=decision,
         golden=golden,
-        reference=_reference(columns, calibrated, problem),
+        reference={
+            **_reference(columns, calibrated, problem),
+            PROFILES: profiles.model_dump(mode="json"),
+        },
         facts={
             "problem": problem.name,
             "title": problem.title,
@@ -86,6 +100,14 @@ def _with_gaps(X: Matrix, contract: ServedContract, rng: np.random.Generator) ->
         codes = [np.nan] if is_number else [-1, len(feature.categories)]
         other[gaps[:, place], place] = rng.choice(codes, int(gaps[:, place].sum()))
     return np.concatenate([X, other])
+
+
+def _answers(
+    graph: bytes, contract: ServedContract, decision: Decision, columns: Columns
+) -> Floats:
+    """Calibrated answers (n, c) of a graph to typed columns."""
+    X = encode(contract.features, derive(contract.contract, columns))
+    return decision.calibrate(answer_graph(graph, X))
 
 
 def contract_hashes(rows: pd.DataFrame, problem: Problem) -> Hashes:
