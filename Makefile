@@ -26,7 +26,7 @@ ifdef BENTOLINE_DATA
 export BENTOLINE_DATA
 endif
 
-.PHONY: help train test check bench-train bench-data bench-serve engine lock
+.PHONY: help train test check bench-train bench-data bench-serve docs engine lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench-data: $(VENV)/.installed-dev ## Measure reading, auditing, splitting and s
 
 bench-serve: $(VENV)/.installed-dev ## Measure the service beside its peers; needs wrk
 	$(BIN)/python -m benchmarks.serve
+
+docs: $(VENV)/.installed-dev ## Build the site with its generated reference into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 engine: ## Start a container engine, and make a base image where none can be pulled
 	bash deploy/engine.sh

@@ -66,7 +66,7 @@ def openapi(model: Model) -> Schema:
             "version": model.version,
             "description": "Every answer carries X-Request-ID; send your own to keep it.",
         },
-        "paths": {**_predict_path(served.contract.inputs(), example), **_other_paths()},
+        "paths": {**predict_path(served.contract.inputs(), example), **other_paths()},
         "components": {
             "schemas": {
                 "Record": {**record_schema(served), "example": example},
@@ -126,7 +126,8 @@ def _words(column: Column, known: tuple[str, ...]) -> str:
     if column.type == "time":
         parts.append("a time of day, such as 21:55")
     if column.type == "date":
-        parts.append(f"a date, written {column.format}")
+        forms = " or ".join((column.format, *column.other_formats))
+        parts.append(f"a date, written {forms}")
     return "; ".join(part for part in parts if part)
 
 
@@ -195,7 +196,8 @@ def _reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _predict_path(inputs: Mapping[str, Column], example: dict[str, Any]) -> Schema:
+def predict_path(inputs: Mapping[str, Column], example: dict[str, Any]) -> Schema:
+    """POST /predict, for these columns."""
     features = {
         "type": "object",
         "required": ["features"],
@@ -257,7 +259,8 @@ def _predict_path(inputs: Mapping[str, Column], example: dict[str, Any]) -> Sche
     }
 
 
-def _other_paths() -> Schema:
+def other_paths() -> Schema:
+    """What is answered of the service itself."""
     words = {
         "/health": ("Whether a model serves, which, and since when", "application/json"),
         "/livez": ("Whether the process lives", "application/json"),
