@@ -1,3 +1,7 @@
+locals {
+  one_at_a_time = "CodeDeployDefault.OneAtATime"
+}
+
 resource "aws_codedeploy_app" "this" {
   name             = var.name
   compute_platform = "Server"
@@ -8,7 +12,7 @@ resource "aws_codedeploy_deployment_group" "this" {
   deployment_group_name  = var.name
   service_role_arn       = aws_iam_role.codedeploy.arn
   autoscaling_groups     = [aws_autoscaling_group.this.name]
-  deployment_config_name = "CodeDeployDefault.OneAtATime"
+  deployment_config_name = local.one_at_a_time
 
   # The proxy on each host moves requests from the old container to the new one, so that the load
   # balancer need not take the host out.
@@ -24,4 +28,6 @@ resource "aws_codedeploy_deployment_group" "this" {
     enabled = true
     alarms  = local.alarms
   }
+
+  depends_on = [aws_iam_role_policy.codedeploy]
 }

@@ -76,22 +76,22 @@ data "aws_iam_policy_document" "deploy" {
       "ecr:PutImage",
       "ecr:UploadLayerPart",
     ]
-    resources = [aws_ecr_repository.this.arn]
+    resources = [local.arn.repository]
   }
   statement {
     sid       = "ListRegistry"
     actions   = ["s3:ListBucket"]
-    resources = [aws_s3_bucket.this.arn]
+    resources = [local.arn.bucket]
   }
   statement {
     sid       = "ReadRegistry"
     actions   = ["s3:GetObject"]
-    resources = ["${local.registry}/*"]
+    resources = ["${local.arn.bucket}/registry/*"]
   }
   statement {
     sid       = "WriteReleasesAndFacts"
     actions   = ["s3:PutObject"]
-    resources = ["${aws_s3_bucket.this.arn}/releases/*", "${local.registry}/*/facts/*"]
+    resources = ["${local.arn.bucket}/releases/*", "${local.arn.bucket}/registry/*/facts/*"]
   }
   statement {
     sid = "RollOut"
@@ -103,9 +103,9 @@ data "aws_iam_policy_document" "deploy" {
       "codedeploy:RegisterApplicationRevision",
     ]
     resources = [
-      "${local.of.codedeploy}:application:${var.name}",
-      "${local.of.codedeploy}:deploymentgroup:${var.name}/${var.name}",
-      "${local.of.codedeploy}:deploymentconfig:${aws_codedeploy_deployment_group.this.deployment_config_name}",
+      "${local.arn.codedeploy}:application:${var.name}",
+      "${local.arn.codedeploy}:deploymentgroup:${var.name}/${var.name}",
+      "${local.arn.codedeploy}:deploymentconfig:${local.one_at_a_time}",
     ]
   }
 }

@@ -4,7 +4,7 @@ locals {
     AWS_DEFAULT_REGION   = var.region
     BENTOLINE_PORT       = var.service_port
     BENTOLINE_PARAMETERS = local.parameters
-    BENTOLINE_SECRETS    = join(" ", [for secret in aws_secretsmanager_secret.this : secret.name])
+    BENTOLINE_SECRETS    = join(" ", [for secret in local.secrets : "${var.name}/${secret}"])
   }
   user_data = join("\n", concat(
     ["#!/bin/bash"],

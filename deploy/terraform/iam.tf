@@ -1,8 +1,17 @@
 # Who may do what. Each action is proven to be needed in tests/integration/test_least_privilege.py.
+# Resources are named by ARNs put together here, so that a plan shows whole policies before anything is.
 locals {
-  account  = "${data.aws_partition.current.partition}:%s:${var.region}:${data.aws_caller_identity.current.account_id}"
-  of       = { for service in ["codedeploy", "ssm"] : service => "arn:${format(local.account, service)}" }
-  registry = "${aws_s3_bucket.this.arn}/registry"
+  partition = data.aws_partition.current.partition
+  account   = "${var.region}:${data.aws_caller_identity.current.account_id}"
+  arn = {
+    bucket     = "arn:${local.partition}:s3:::${local.bucket}"
+    agent      = "arn:${local.partition}:s3:::aws-codedeploy-${var.region}"
+    repository = "arn:${local.partition}:ecr:${local.account}:repository/${var.name}"
+    parameters = "arn:${local.partition}:ssm:${local.account}:parameter${local.parameters}"
+    secrets    = "arn:${local.partition}:secretsmanager:${local.account}:secret:${var.name}/"
+    hosts      = "arn:${local.partition}:autoscaling:${local.account}:autoScalingGroup:*:autoScalingGroupName/${var.name}"
+    codedeploy = "arn:${local.partition}:codedeploy:${local.account}"
+  }
 }
 
 data "aws_iam_policy_document" "trusted" {
@@ -44,32 +53,32 @@ data "aws_iam_policy_document" "host" {
   statement {
     sid       = "Pull"
     actions   = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-    resources = [aws_ecr_repository.this.arn]
+    resources = [local.arn.repository]
   }
   statement {
     sid       = "FetchRelease"
     actions   = ["s3:GetObject", "s3:GetObjectVersion"]
-    resources = ["${aws_s3_bucket.this.arn}/releases/*"]
+    resources = ["${local.arn.bucket}/releases/*"]
   }
   statement {
     sid       = "FetchAgent"
     actions   = ["s3:GetObject"]
-    resources = ["arn:${data.aws_partition.current.partition}:s3:::aws-codedeploy-${var.region}/*"]
+    resources = ["${local.arn.agent}/*"]
   }
   statement {
     sid       = "LogPredictions"
     actions   = ["s3:PutObject"]
-    resources = ["${aws_s3_bucket.this.arn}/predictions/*"]
+    resources = ["${local.arn.bucket}/predictions/*"]
   }
   statement {
     sid       = "ReadEnvironment"
     actions   = ["ssm:GetParametersByPath"]
-    resources = ["${local.of.ssm}:parameter${local.parameters}", "${local.of.ssm}:parameter${local.parameters}/*"]
+    resources = [local.arn.parameters, "${local.arn.parameters}/*"]
   }
   statement {
     sid       = "ReadSecrets"
     actions   = ["secretsmanager:GetSecretValue"]
-    resources = [for secret in aws_secretsmanager_secret.this : secret.arn]
+    resources = ["${local.arn.secrets}*"] # AWS ends each with six letters of its own
   }
   dynamic "statement" {
     for_each = var.follow_registry_of == "" ? [] : [1]
@@ -77,7 +86,7 @@ data "aws_iam_policy_document" "host" {
     content {
       sid       = "ReadRegistry"
       actions   = ["s3:GetObject"]
-      resources = ["${local.registry}/*"]
+      resources = ["${local.arn.bucket}/registry/*"]
     }
   }
   dynamic "statement" {
@@ -86,7 +95,7 @@ data "aws_iam_policy_document" "host" {
     content {
       sid       = "ListRegistry"
       actions   = ["s3:ListBucket"]
-      resources = [aws_s3_bucket.this.arn]
+      resources = [local.arn.bucket]
     }
   }
 }
@@ -127,6 +136,6 @@ data "aws_iam_policy_document" "codedeploy" {
       "autoscaling:ResumeProcesses",
       "autoscaling:SuspendProcesses",
     ]
-    resources = [aws_autoscaling_group.this.arn]
+    resources = [local.arn.hosts]
   }
 }
