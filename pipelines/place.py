@@ -18,6 +18,7 @@ class Place:
     `registry` is a folder or s3://bucket/prefix; AWS_ENDPOINT_URL names an S3-compatible store,
     which boto3 reads itself. `has_mongodb` says whether MONGODB_URI is set: its value may hold a
     password, so it goes into no parameter, and the reading step hands it to `tabular.mongo`.
+    `prediction_log` is a folder or s3://bucket/prefix, "" where nothing is logged.
     `public_key` and `signing_key` are PEM files: what is promoted must be signed with the other
     half of the one, and what is published is signed with the other.
     """
@@ -26,18 +27,22 @@ class Place:
     home: Path
     registry: str
     has_mongodb: bool = False
+    prediction_log: str = ""
     public_key: Path | None = None
     signing_key: Path | None = None
 
     @classmethod
     def of(cls, root: Path, environ: Mapping[str, str]) -> Place:
-        """Read BENTOLINE_HOME, _REGISTRY, _PUBLIC_KEY and _SIGNING_KEY, and MONGODB_URI."""
+        """Read BENTOLINE_HOME, _REGISTRY, _PREDICTION_LOG, _PUBLIC_KEY and _SIGNING_KEY, and
+        MONGODB_URI.
+        """
         home = Path(environ.get("BENTOLINE_HOME") or root / ".bentoline").resolve()
         return cls(
             root=root,
             home=home,
             registry=environ.get("BENTOLINE_REGISTRY") or str(home / "registry"),
             has_mongodb=bool(environ.get("MONGODB_URI")),
+            prediction_log=_log(environ.get("BENTOLINE_PREDICTION_LOG", ""), home),
             public_key=_file(environ.get("BENTOLINE_PUBLIC_KEY")),
             signing_key=_file(environ.get("BENTOLINE_SIGNING_KEY")),
         )
@@ -61,3 +66,7 @@ class Place:
 
 def _file(named: str | None) -> Path | None:
     return Path(named).resolve() if named else None
+
+
+def _log(named: str, home: Path) -> str:
+    return "" if named == "off" else named or str(home / "predictions")
