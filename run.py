@@ -30,6 +30,7 @@ ACTIONS = {
     "serve": ("serve", ("port",)),
     "deploy": ("deploy", ("target",)),
     "dashboard": ("dashboard", ("port",)),
+    "trace": ("trace", ("json",)),
 }
 
 
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     action.add_argument("--diff", nargs=2, metavar="VERSION", help="two versions side by side")
     action.add_argument("--serve", action="store_true", help="answer over HTTP")
     action.add_argument("--deploy", action="store_true", help="image of production: test, deliver")
+    action.add_argument("--trace", metavar="REQUEST_ID", help="an answer's model, data, commit")
     action.add_argument("--dashboard", action="store_true", help="ZenML's pages on all runs")
     flags.add_argument(
         "--problem",
@@ -65,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--scheduler", metavar="URL", help="a Dask cluster, tcp://host:port")
     flags.add_argument("--stack", metavar="NAME", help="a ZenML stack under configs/stacks/")
     flags.add_argument("--port", type=int, metavar="N", help="for --serve, --dashboard")
-    flags.add_argument("--target", choices=["local", "ecr"], help="where --deploy delivers")
+    flags.add_argument("--target", choices=["local", "ecr", "ec2"], help="where --deploy delivers")
     flags.add_argument("--json", action="store_true", help="answer for programs")
     flags.add_argument("--report", type=Path, metavar="FILE", help="write the outcome as JSON")
     return flags
@@ -75,7 +77,7 @@ def parse_arguments(arguments: list[str]) -> tuple[str, argparse.Namespace]:
     """The action's name and its flags; what is wrong ends with a sentence and exit code 2."""
     flags = parser()
     options = flags.parse_args(arguments)
-    action = next(name for name in ACTIONS if getattr(options, name))
+    action = next(name for name in ACTIONS if getattr(options, name) not in (None, False))
     known = {name for _, names in ACTIONS.values() for name in names}
     for name in sorted(known - set(ACTIONS[action][1])):
         if getattr(options, name) not in (None, False):
