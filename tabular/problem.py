@@ -13,8 +13,10 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from tabular.contract import Column, Contract, Derivation, Frozen, category_text
+from tabular.drift.settings import Monitor, Retrain
 from tabular.errors import ConfigError, did_you_mean
 from tabular.features import check_derivations
+from tabular.prediction_log.settings import LogConfig
 from tabular.serving import Serving
 from tabular.settings import (
     GATE_FACTS,
@@ -73,7 +75,12 @@ class Problem(Frozen):
     promotion: Promotion = Promotion()
     """What a challenger must show."""
     serving: Serving = Serving()
+    log: LogConfig = LogConfig()
     """How the service answers."""
+    monitor: Monitor = Monitor()
+    """How answered rows are held against training rows."""
+    retrain: Retrain = Retrain()
+    """When `--monitor --retrain` trains."""
 
     @property
     def contract(self) -> Contract:
@@ -103,6 +110,7 @@ class Problem(Frozen):
             "leaks": Leaks(),
             "promotion": Promotion(),
             "serving": Serving(),
+            "log": LogConfig(),
             "gates": (Gate(metric="latency_ms", max=0),),
         }
         return self.model_copy(update={k: v for k, v in blank.items() if k not in parts})

@@ -3,6 +3,7 @@
     PROBLEM/versions/v3/            a bundle, never changed
     PROBLEM/aliases/, audit/        what an alias names, who moved it (versions/moves.py)
     PROBLEM/facts/v3.json           what became known of a version after it was published
+    PROBLEM/retraining/             what trained again by itself, and why (versions/retraining.py)
     registry.json                   the format
 
 It lies in a folder or in S3, by the same rules (`tabular.stores`). Readers take no lock: a version
@@ -24,6 +25,7 @@ from tabular.stores.folder import FolderStore, Store
 from tabular.versions.bundles import VERSION, Keys, Versions, checked_name
 from tabular.versions.documents import read_document, seal_document
 from tabular.versions.moves import ANY, MAX_RACES, Alias
+from tabular.versions.retraining import Retrainings
 
 __all__ = ["ANY", "Keys", "Registry", "open_registry"]
 
@@ -125,7 +127,7 @@ class Registry:
 
         Costs one read of at most 1 KB.
         """
-        return self._alias(problem, name).pointer().to
+        return self._alias(problem, name).pointer().to or None
 
     def aliases(self, problem: str) -> dict[str, str]:
         """Version by alias."""
@@ -170,6 +172,15 @@ class Registry:
         }
         return alias.move(version, facts, expected=expected)
 
+    def clear_alias(self, problem: str, name: str, *, actor: str, why: str) -> dict[str, Any]:
+        """Let an alias name no version, and return the audit record; its `to` is empty.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        facts = {"actor": actor, "why": why, "override": "", "git_commit": "", "image_digest": ""}
+        return self._alias(problem, name).move("", facts, expected=ANY)
+
     def audit(self, problem: str) -> list[dict[str, Any]]:
         """Every move of every alias, oldest first, and every attempt that was refused.
 
@@ -211,6 +222,10 @@ class Registry:
         """The newest value of each recorded fact of a version, by its name."""
         entries, _ = self._recorded(self._facts_key(problem, version))
         return {entry["name"]: entry["value"] for entry in entries}
+
+    def retrainings(self, problem: str) -> Retrainings:
+        """The record of what trained this problem again by itself."""
+        return Retrainings(self._store, checked_name(problem, "problem"))
 
     def _recorded(self, key: str) -> tuple[list[dict[str, str]], str]:
         """Every recorded fact, oldest first, and the tag; an empty tag where there is none yet."""
