@@ -16,7 +16,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from tabular.bundle import GRAPH, TREES, Bundle
-from tabular.contract import Array, Matrix, encode
+from tabular.contract import MISSING, Array, Columns, Feature, Matrix, encode
 from tabular.errors import BundleError
 from tabular.features import derive
 from tabular.records import BrokenRuleError, Record, TableReader, dtype_of, name_columns
@@ -27,6 +27,7 @@ BATCH_ROWS = 65_536
 # (LightGBM and CatBoost, 200 to 400 trees).
 TABLE_ROWS = 30
 PROBE_ROWS = 256
+NO_CODE = -2  # no category is coded so
 GOLDEN_TOLERANCE = 1e-5
 # Processors differ this much in a graph's float32 answer; a steep calibration widens it.
 ANSWER_NOISE = 1e-6
@@ -102,10 +103,26 @@ class Predictor:
                 with suppress(BrokenRuleError):  # "" where the column is required
                     for category in feature.categories:
                         self._readers[feature.name].read(category)
+        self._missing_codes = [
+            f.codes[MISSING] if f.kind == "category" else NO_CODE for f in self.features
+        ]
+        self._names = [feature.name for feature in self.features]
         self._derives = bool(self.contract.derive)
         self._read_by_derivations = {
             name for derivation in self.contract.derive.values() for name in derivation.inputs
         }
+        self._codes_at_once = {
+            feature.name: feature.codes
+            for feature in self.features
+            if feature.kind == "category" and feature.name in self._readers
+            if feature.name not in self._read_by_derivations
+        }
+        self._coded_features = [
+            Feature(name=feature.name, kind="number")
+            if feature.name in self._codes_at_once
+            else feature
+            for feature in self.features
+        ]
 
     def _open_tables(self) -> TreeTables | None:
         """The bundle's tables, where it has some that answer to the bit as the graph does here."""
@@ -173,6 +190,14 @@ class Predictor:
         label = self.decision.classes[self.decision.label_of_row(calibrated)]
         return RowPrediction(label, tuple(calibrated), unseen=unseen)
 
+    def missing(self, X: Matrix) -> dict[str, int]:
+        """In how many of n rows (n, k) a feature has no value; features with none are left out."""
+        if len(X) == 1:  # arrays of one row are slow
+            row = zip(self._names, X[0].tolist(), self._missing_codes, strict=True)
+            return {name: 1 for name, value, code in row if value != value or value == code}
+        n_rows = (np.isnan(X) | (np.array(self._missing_codes) == X)).sum(axis=0).tolist()
+        return {name: n for name, n in zip(self._names, n_rows, strict=True) if n}
+
     def predict_records(self, records: Sequence[Record]) -> Prediction:
         """Predict n records of raw values, such as JSON objects.
 
@@ -186,7 +211,25 @@ class Predictor:
         """The model input (n, k) of n records; raises as `predict_records` does."""
         if len(records) == 1:
             return self.encode_record(records[0])
-        return self.encode(self._table.read(records))
+        X = self._encode_plain(records)
+        return self.encode(self._table.read(records)) if X is None else X
+
+    def _encode_plain(self, records: Sequence[Any]) -> Matrix | None:
+        """Records as most are, column by column; None where one needs another look.
+
+        Texts that only the model reads become codes at once.
+        """
+        raw = self._table.raw_columns(records)
+        if raw is None:
+            return None
+        columns: Columns = {}
+        for name, values in raw.items():
+            reader, codes = self._readers[name], self._codes_at_once.get(name)
+            column = reader.read_all(values) if codes is None else reader.codes(values, codes)
+            if column is None:
+                return None
+            columns[name] = column
+        return encode(self._coded_features, derive(self.contract, columns))
 
     def encode_record(self, record: Any) -> Matrix:
         """What `encode_records` does, in plain Python: arrays of one value are slow."""

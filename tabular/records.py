@@ -22,6 +22,7 @@ from tabular.contract import (
     Column,
     Columns,
     Contract,
+    Matrix,
     Violation,
     category_text,
     outside_range,
@@ -35,6 +36,8 @@ from tabular.moments import date_text
 MAX_REMEMBERED_TEXTS = 2_000
 MAX_REMEMBERED_LENGTH = 64
 MAX_NAME = 60
+# What true and false are in a record; a table's own column of them is read as 1 and 0.
+NOT_A_NUMBER = "type number"
 
 _NUMBERS = {int, float, type(None)}
 _TEXTS = {str, type(None)}
@@ -82,18 +85,33 @@ class Reader:
 
     def read_all(self, values: Sequence[Any]) -> Array | None:
         """Read n raw values of plain JSON types; None where one is of another, or is refused."""
-        kinds = set(map(type, values))
         if self._is_number:
-            return self._read_numbers(values) if kinds <= _NUMBERS else None
-        if not kinds <= _TEXTS:
-            return None
-        try:
-            found = {value: self.read(value) for value in set(values)}
-        except BrokenRuleError:
+            return self._read_numbers(values)
+        found = self._read_distinct(values)
+        if found is None:
             return None
         return np.array([found[value] for value in values], dtype=dtype_of(self._column.type))
 
+    def codes(self, values: Sequence[Any], codes: Mapping[str, int]) -> Matrix | None:
+        """What `read_all` reads, as the codes (n,) of a category feature: -1 where unseen."""
+        found = self._read_distinct(values)
+        if found is None:
+            return None
+        coded = {value: float(codes.get(text, -1)) for value, text in found.items()}
+        return np.array([coded[value] for value in values], dtype=np.float32)
+
+    def _read_distinct(self, values: Sequence[Any]) -> dict[str | None, Any] | None:
+        try:
+            distinct = set(values)
+            if not set(map(type, distinct)) <= _TEXTS:
+                return None
+            return {value: self.read(value) for value in distinct}
+        except (BrokenRuleError, TypeError):  # lists and objects are not hashable
+            return None
+
     def _read_numbers(self, values: Sequence[Any]) -> Array | None:
+        if not set(map(type, values)) <= _NUMBERS:
+            return None
         try:
             numbers = np.array(values, dtype=np.float64)  # None becomes NaN
         except OverflowError:
@@ -106,6 +124,8 @@ class Reader:
         return None if broken or any(broken_rules(self._column, typed)) else typed
 
     def _read_slowly(self, value: Any) -> Any:
+        if self._is_number and isinstance(value, bool):
+            raise BrokenRuleError(NOT_A_NUMBER)
         typed, broken = parse_column(self._column, [value], self._tokens)
         for rule in (*broken.values(), *(rule for _, rule in broken_rules(self._column, typed))):
             raise BrokenRuleError(rule)
@@ -153,21 +173,26 @@ class TableReader:
         plain = self._read_plain(records)
         return self._read_all(records) if plain is None else plain
 
-    def _read_plain(self, records: Sequence[Any]) -> Columns | None:
-        """Records with just the contract's names and values that hold it; None for any other."""
+    def raw_columns(self, records: Sequence[Any]) -> dict[str, Sequence[Any]] | None:
+        """Raw values by column; None where a record has not just the contract's names."""
         n_inputs = len(self._inputs)
         try:
-            if any(len(record) != n_inputs for record in records):
+            if set(map(len, records)) != {n_inputs}:
                 return None
             rows = list(map(self._pick, records))
         except (KeyError, TypeError):
             return None
-        if not rows:
+        columns = [rows] if n_inputs == 1 else zip(*rows, strict=True)
+        return dict(zip(self._inputs, columns, strict=True))
+
+    def _read_plain(self, records: Sequence[Any]) -> Columns | None:
+        """Records with just the contract's names and values that hold it; None for any other."""
+        raw = self.raw_columns(records)
+        if raw is None:
             return None
-        raw = [rows] if n_inputs == 1 else zip(*rows, strict=True)
         typed: Columns = {}
-        for (name, reader), values in zip(self.readers.items(), raw, strict=True):
-            column = reader.read_all(values)
+        for name, reader in self.readers.items():
+            column = reader.read_all(raw[name])
             if column is None:
                 return None
             typed[name] = column
@@ -179,6 +204,13 @@ class TableReader:
         rows = list(named)
         raw = {name: [record[name] for record in named.values()] for name in self._inputs}
         typed, broken = parse_columns(self.contract, raw)
+        broken += [
+            Violation(row, name, shown(value).lower(), NOT_A_NUMBER)
+            for name, column in self._inputs.items()
+            if column.type == "number"
+            for row, value in enumerate(raw[name])
+            if isinstance(value, bool)
+        ]
         known = {(violation.row, violation.column) for violation in broken}
         for name, values in typed.items():
             for at_fault, rule in broken_rules(self.contract.columns[name], values):

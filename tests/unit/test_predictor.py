@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
@@ -226,6 +226,7 @@ def test_reader_reads_as_the_batch_does_even_what_it_has_seen_before(name, value
 @settings(max_examples=200, deadline=None)
 @given(name=st.sampled_from(["number", "whole", "clipped", "listed", "needed"]), value=VALUES)
 def test_records_are_refused_exactly_where_training_refuses(name, value):
+    assume(not (isinstance(value, bool) and COLUMNS[name].type == "number"))
     contract = Contract(columns={name: COLUMNS[name]})
     typed, unreadable = parse_columns(contract, {name: [value]})
     values = typed[name]
@@ -240,6 +241,17 @@ def test_records_are_refused_exactly_where_training_refuses(name, value):
     assert bool(read_one(contract, {name: value})[1]) == refused
 
 
+@pytest.mark.parametrize("value", [True, False])
+@pytest.mark.parametrize("n_records", [1, 3])
+def test_a_truth_value_is_no_number(binary, value, n_records):
+    records = [*RECORDS[: n_records - 1], {**RECORDS[0], "fee": value, "city": value}]
+    with pytest.raises(RecordsError, match="the rule is: type number") as caught:
+        binary.predict_records(records)
+    (violation,) = caught.value.violations
+    assert (violation.row, violation.column) == (n_records - 1, "fee")
+    assert violation.value == str(value).lower()
+
+
 def test_self_test_passes_on_scikit_learns_answers(binary, regression):
     binary.self_test()
     regression.self_test()
@@ -251,6 +263,18 @@ def test_self_test_refuses_another_answer(tmp_path, answer):
     bundle = write_tiny(tmp_path / "b", golden=golden)
     with pytest.raises(BundleError, match="golden row 0 answers"):
         Predictor(bundle).self_test()
+
+
+@pytest.mark.parametrize("who", ["training", "the graph"])
+def test_self_test_refuses_an_answer_that_is_no_number(tmp_path, who, monkeypatch):
+    answer = [0.5, float("nan")] if who == "training" else [0.5, 0.5]
+    golden = [{"record": RECORDS[0], "answer": answer}]
+    predictor = Predictor(write_tiny(tmp_path / "b", golden=golden))
+    if who == "the graph":
+        nothing = np.full((1, 2), np.nan, dtype=np.float32)
+        monkeypatch.setattr(predictor, "_answer_by_graph", lambda _: nothing)
+    with pytest.raises(BundleError, match=r"golden row 0 answers .* must answer finite numbers"):
+        predictor.self_test()
 
 
 def test_self_test_refuses_a_difference_of_a_ten_thousandth(tmp_path, binary):

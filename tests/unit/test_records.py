@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from tabular.contract import Column, Contract
 from tabular.errors import RecordsError
+from tabular.predictor import Predictor
 from tabular.records import MAX_REMEMBERED_LENGTH, MAX_REMEMBERED_TEXTS, Reader, TableReader
-from tests.unit.tiny import CONTRACT, RECORDS
+from tests.unit.tiny import CONTRACT, RECORDS, write_tiny
 
 GOOD = st.fixed_dictionaries(
     {
@@ -18,6 +19,11 @@ GOOD = st.fixed_dictionaries(
         "opened": st.sampled_from([None, "09:30", "24:05:00", 0.5, "NA"]),
     }
 )
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory):
+    return Predictor(write_tiny(tmp_path_factory.mktemp("records") / "b"))
 
 
 def assert_same(table, alone):
@@ -35,13 +41,31 @@ def test_records_are_read_together_as_they_are_alone(records):
     assert_same(reader.read(records), [reader._read_all([record]) for record in records])
 
 
+@settings(max_examples=100, deadline=None)
+@given(records=st.lists(GOOD, min_size=2, max_size=8))
+def test_records_are_encoded_together_as_they_are_alone(predictor, records):
+    alone = np.concatenate([predictor.encode_record(record) for record in records])
+    np.testing.assert_array_equal(predictor.encode_records(records), alone)
+
+
+def test_plain_records_are_encoded_without_typed_texts(predictor):
+    plain = [RECORDS[0], RECORDS[1], {**RECORDS[0], "fee": None, "city": None, "opened": None}]
+    assert predictor._encode_plain(plain) is not None
+    for strange in (
+        {**plain[0], "city": 28},
+        {**plain[0], "city": ["a"]},
+        {**plain[0], "age": True},
+    ):
+        assert predictor._encode_plain([*plain, strange]) is None
+    assert predictor._encode_plain([*plain, 5]) is None
+
+
 def test_plain_records_take_the_short_way():
     reader = TableReader(CONTRACT)
     plain = [RECORDS[0], RECORDS[1], {**RECORDS[0], "fee": None, "city": None, "opened": None}]
     short = reader._read_plain(plain)
     assert short is not None
     assert_same(short, [reader._read_all([record]) for record in plain])
-    assert reader._read_plain([]) is None
     assert reader._read_plain([*plain, RECORDS[2]]) is None  # a number written as text
 
 
