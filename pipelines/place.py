@@ -19,22 +19,24 @@ class Place:
     which boto3 reads itself. `has_mongodb` says whether MONGODB_URI is set: its value may hold a
     password, so it goes into no parameter, and the reading step hands it to `tabular.mongo`.
     `prediction_log` is a folder or s3://bucket/prefix, "" where nothing is logged.
-    `public_key` and `signing_key` are PEM files: what is promoted must be signed with the other
-    half of the one, and what is published is signed with the other.
+    `mlflow` is the MLflow that follows the registry, "" for none; MLflow reads its credentials
+    itself. `public_key` and `signing_key` are PEM files: what is promoted must be signed with the
+    other half of the one, and what is published is signed with the other.
     """
 
     root: Path
     home: Path
     registry: str
     has_mongodb: bool = False
+    mlflow: str = ""
     prediction_log: str = ""
     public_key: Path | None = None
     signing_key: Path | None = None
 
     @classmethod
     def of(cls, root: Path, environ: Mapping[str, str]) -> Place:
-        """Read BENTOLINE_HOME, _REGISTRY, _PREDICTION_LOG, _PUBLIC_KEY and _SIGNING_KEY, and
-        MONGODB_URI.
+        """Read BENTOLINE_HOME, _REGISTRY, _PREDICTION_LOG, _PUBLIC_KEY and _SIGNING_KEY, and two
+        servers' addresses, MONGODB_URI and MLFLOW_TRACKING_URI.
         """
         home = Path(environ.get("BENTOLINE_HOME") or root / ".bentoline").resolve()
         return cls(
@@ -42,6 +44,7 @@ class Place:
             home=home,
             registry=environ.get("BENTOLINE_REGISTRY") or str(home / "registry"),
             has_mongodb=bool(environ.get("MONGODB_URI")),
+            mlflow=environ.get("MLFLOW_TRACKING_URI", ""),
             prediction_log=_log(environ.get("BENTOLINE_PREDICTION_LOG", ""), home),
             public_key=_file(environ.get("BENTOLINE_PUBLIC_KEY")),
             signing_key=_file(environ.get("BENTOLINE_SIGNING_KEY")),

@@ -15,10 +15,12 @@ from pipelines.outcome import check_report, write_report
 from pipelines.place import Place
 from pipelines.promotion import PRODUCTION, check_alias, promote, published_problem, roll_back
 from pipelines.store import store_folder
-from tabular.errors import ConfigError
+from pipelines.tracking.following import follow_in_mlflow, version_in_mlflow
+from tabular.errors import ConfigError, RefusedError
 from tabular.registry import Registry
 
 DONE = 0
+IN_MLFLOW = "mlflow"  # --promote takes it for the version that MLflow's alias names
 
 
 def run(options: argparse.Namespace, place: Place) -> int:
@@ -39,6 +41,7 @@ def run(options: argparse.Namespace, place: Place) -> int:
             "moved": record is not None,
             "record": record,
             "zenml": mirrored.state,
+            "mlflow": follow_in_mlflow(place, registry, problem),
         },
     )
     return DONE
@@ -53,16 +56,25 @@ def _promote(
     if not (options.why or "").strip():
         raise ConfigError('--promote: it needs --why "...", which the audit keeps.')
     problem = published_problem(registry, options.problem)
-    version = registry.resolve(problem, options.promote)
-    record = promote(
-        registry,
-        problem,
-        version,
-        options.to,
-        store=store_folder(place.home),
-        why=options.why,
-        override=(options.override or "").strip(),
-    )
+    is_moved_there = options.promote == IN_MLFLOW
+    if is_moved_there:
+        version = version_in_mlflow(place, registry, problem, options.to)
+    else:
+        version = registry.resolve(problem, options.promote)
+    try:
+        record = promote(
+            registry,
+            problem,
+            version,
+            options.to,
+            store=store_folder(place.home),
+            why=options.why,
+            override=(options.override or "").strip(),
+        )
+    except RefusedError:
+        if is_moved_there:  # MLflow shows again what the registry holds
+            follow_in_mlflow(place, registry, problem)
+        raise
     return problem, options.to, record
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from pipelines.console import show_outcome, show_start
 from pipelines.place import Place
 from pipelines.store import open_client, reap_dead_runs, zenml_store
+from pipelines.tracking.following import follow_in_mlflow
 from tabular.card import render_card
 from tabular.engines import joblib_on
 from tabular.errors import ConfigError, StoreError
@@ -43,6 +44,7 @@ def run(options: argparse.Namespace, place: Place) -> int:
         _write(report_file.resolve(), text)
     outcome["report"] = str(report_file or place.home / "reports" / f"{problem.name}.json")
     show_outcome(outcome)
+    follow_in_mlflow(place, place.open_registry(), problem.name)
     return DONE if outcome["verdict"]["accepted"] else REFUSED
 
 
