@@ -101,5 +101,5 @@ def training(
         leaks,
         problem,
     )
-    published = problem.only("title", "promotion", "serving")
+    published = problem.only("title", "promotion", "serving", "log")
     publish(bundle, verdict, report, published, registry, signing_key)

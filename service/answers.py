@@ -18,8 +18,8 @@ NO_WARNINGS: tuple[dict[str, str], ...] = ()
 RowAnswer = dict[str, Any]
 
 
-def answer_record(model: Model, record: Any, request_id: str) -> RowAnswer:
-    """Answer one record.
+def answer_record(model: Model, record: Any, request_id: str, missing: dict[str, int]) -> RowAnswer:
+    """Answer one record; in `missing` the columns that lack a value are counted.
 
     Raises:
         RequestError: It breaks the contract.
@@ -28,6 +28,7 @@ def answer_record(model: Model, record: Any, request_id: str) -> RowAnswer:
         X = model.predictor.encode_record(record)
     except RecordsError as error:
         raise broken_contract(error) from error
+    _count(missing, model.predictor.missing(X))
     row = model.predictor.predict_row(X)
     answer = _of_value(model, row) if not row.probabilities else _of_class(model, row)
     answer["model_version"] = model.version
@@ -61,8 +62,10 @@ def warning(column: str) -> dict[str, str]:
     return {"column": column, "message": UNSEEN}
 
 
-def answer_records(model: Model, records: Sequence[Any], request_id: str) -> list[RowAnswer]:
-    """Answer n records, in their order, or none of them.
+def answer_records(
+    model: Model, records: Sequence[Any], request_id: str, missing: dict[str, int]
+) -> list[RowAnswer]:
+    """Answer n records, in their order, or none of them; `missing` as in `answer_record`.
 
     Raises:
         RequestError: One of them breaks the contract.
@@ -71,18 +74,25 @@ def answer_records(model: Model, records: Sequence[Any], request_id: str) -> lis
         X = model.predictor.encode_records(records)
     except RecordsError as error:
         raise broken_contract(error) from error
-    return _answers(model, X, request_id)
+    return _answers(model, X, request_id, missing)
 
 
-def answer_good_records(model: Model, records: Sequence[Any], request_id: str) -> list[RowAnswer]:
+def answer_good_records(
+    model: Model, records: Sequence[Any], request_id: str, missing: dict[str, int]
+) -> list[RowAnswer]:
     """Answer n records, in their order; one that breaks the contract has its error in its place."""
     try:
-        return _answers(model, model.predictor.encode_records(records), request_id)
+        return _answers(model, model.predictor.encode_records(records), request_id, missing)
     except RecordsError as error:
         broken = _errors_by_row(error, request_id)
     good = [record for row, record in enumerate(records) if row not in broken]
-    answered = iter(answer_records(model, good, request_id) if good else ())
+    answered = iter(answer_records(model, good, request_id, missing) if good else ())
     return [broken[row] if row in broken else next(answered) for row in range(len(records))]
+
+
+def _count(missing: dict[str, int], more: dict[str, int]) -> None:
+    for column, n in more.items():
+        missing[column] = missing.get(column, 0) + n
 
 
 def _errors_by_row(error: RecordsError, request_id: str) -> dict[int, RowAnswer]:
@@ -98,7 +108,8 @@ def _errors_by_row(error: RecordsError, request_id: str) -> dict[int, RowAnswer]
     }
 
 
-def _answers(model: Model, X: Matrix, request_id: str) -> list[RowAnswer]:
+def _answers(model: Model, X: Matrix, request_id: str, missing: dict[str, int]) -> list[RowAnswer]:
+    _count(missing, model.predictor.missing(X))
     prediction = model.predictor.predict_matrix(X)
     if prediction.values is None:
         answers = _of_classes(model, prediction, request_id)

@@ -98,6 +98,7 @@ class App:
             asyncio.create_task(self._settle()),
             asyncio.create_task(self.live.follow()),
             asyncio.create_task(self.log.drain()),
+            asyncio.create_task(self.log.shadow.follow()),
             asyncio.create_task(self.metrics.keep_flushing()),
         ]
         await send({"type": "lifespan.startup.complete"})

@@ -11,6 +11,7 @@ from service.errors import RETRY_AFTER
 from service.http import HTML, JSON, Answer, Handler, Request, Route, json_answer
 from service.live import Live, Model
 from service.openapi import example_record, openapi
+from service.prediction_log import PredictionLog
 
 DOCS = b"""<!doctype html>
 <html lang="en">
@@ -35,9 +36,10 @@ RequireModel = Callable[[], Model]
 class Documents:
     """Answers about the model of one worker; each is rendered once a version."""
 
-    def __init__(self, live: Live, require_model: RequireModel) -> None:
+    def __init__(self, live: Live, require_model: RequireModel, log: PredictionLog) -> None:
         self._live = live
         self._require_model = require_model
+        self._log = log
         self._started = time.time()
         self._rendered: dict[str, tuple[Model, bytes]] = {}
 
@@ -66,10 +68,21 @@ class Documents:
             "problem": self._live.settings.problem,
             "model_version": model.version if model else None,
             "uptime_s": round(time.time() - self._started, 1),
+            "prediction_log": self._log_state(),
         }
         if reason := self._live.reason or self._live.reload_error:
             content["reason"] = reason
         return json_answer(content, 200 if model else 503, () if model else (RETRY_AFTER,))
+
+    def _log_state(self) -> dict[str, object]:
+        if not self._log.is_on:
+            return {"state": "off"}
+        return {
+            "state": "failing" if self._log.trouble else "on",
+            "waiting_rows": self._log.n_waiting,
+            "dropped_rows": self._log.n_dropped,
+            **({"reason": self._log.trouble} if self._log.trouble else {}),
+        }
 
     async def livez(self, request: Request) -> Answer:
         """200 while the event loop turns."""

@@ -26,8 +26,9 @@ from service.errors import RETRY_AFTER, RequestError
 from service.http import Answer, Request
 from service.intake import Intake
 from service.live import Live, Model
+from service.log_rows import Entry
 from service.metrics import Metrics
-from service.prediction_log import Entry, PredictionLog
+from service.prediction_log import PredictionLog
 
 # More work than this goes to a thread, so that single rows and health checks need not wait for it.
 INLINE_BYTES = 65_536
@@ -93,19 +94,20 @@ class Predict:
 
     def _note(self, model: Model, request_id: str, answered: Answered) -> None:
         self._metrics.rows(answered.answers)
-        n_dropped = self._log.put(
-            Entry(time.time(), request_id, model.version, answered.records, answered.answers)
+        if answered.missing:
+            self._metrics.missing(answered.missing)
+        self._log.put(
+            Entry(time.time(), request_id, model, answered.records, answered.answers, model.version)
         )
-        if n_dropped:
-            self._metrics.log_dropped.inc(n_dropped)
 
 
 class Answered(NamedTuple):
-    """Records, their answers, and the body that says them."""
+    """Records, their answers, the body that says them, and by column the rows that lack a value."""
 
     records: Sequence[Any]
     answers: list[RowAnswer]
     body: bytes
+    missing: dict[str, int]
 
 
 def _answered(
@@ -115,18 +117,20 @@ def _answered(
         table = read_csv(body, model.predictor.contract.columns, model.serving)
     else:
         table = read_json(parse_json(body), model.predictor.input_names, model.serving)
-    answers = _answers(model, table, request_id, is_partial)
-    return Answered(
-        table.records, answers, orjson.dumps(answers[0] if table.is_single else answers)
-    )
+    missing: dict[str, int] = {}
+    answers = _answers(model, table, request_id, missing, is_partial=is_partial)
+    body = orjson.dumps(answers[0] if table.is_single else answers)
+    return Answered(table.records, answers, body, missing)
 
 
-def _answers(model: Model, table: Table, request_id: str, is_partial: bool) -> list[RowAnswer]:
+def _answers(
+    model: Model, table: Table, request_id: str, missing: dict[str, int], *, is_partial: bool
+) -> list[RowAnswer]:
     if table.is_single:
-        return [answer_record(model, table.records[0], request_id)]
+        return [answer_record(model, table.records[0], request_id, missing)]
     if is_partial:
-        return answer_good_records(model, table.records, request_id)
-    return answer_records(model, table.records, request_id)
+        return answer_good_records(model, table.records, request_id, missing)
+    return answer_records(model, table.records, request_id, missing)
 
 
 def _is_partial(request: Request) -> bool:

@@ -10,10 +10,11 @@ from service.jobs import Jobs
 from service.live import Live
 from service.pages import index, page_file
 from service.predict import Predict
+from service.prediction_log import PredictionLog
 from service.versions import Versions
 
 
-def routes(live: Live, predict: Predict, inner: Inner) -> dict[str, Route]:
+def routes(live: Live, predict: Predict, log: PredictionLog, inner: Inner) -> dict[str, Route]:
     """Every route by its path; `/train/*` stands for one further part."""
     return {
         "/predict": Route("predict", {"POST": predict}),
@@ -21,7 +22,7 @@ def routes(live: Live, predict: Predict, inner: Inner) -> dict[str, Route]:
         "/page/*": Route("page", {"GET": page_file}),
         "/explain": Route("explain", {"POST": Explain(predict.model)}),
         "/versions": Route("versions", {"GET": Versions(live)}),
-        **Documents(live, predict.model).routes(),
+        **Documents(live, predict.model, log).routes(),
         **Jobs(live.settings).routes(),
         **inner.routes(),
     }

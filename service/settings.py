@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_PROBLEM = "vehicle_insurance"
 BAKED = "bundle"  # ROOT/bundle/PROBLEM/VERSION: what `bentoml build` puts into a Bento
 MAX_WORKERS = 64
+LOG_FOLDER = "predictions"
 # As in `tabular.bundle`, whose imports would cost BentoML's supervisor a quarter of a second.
 MANIFEST = "manifest.json"
 
@@ -24,6 +25,8 @@ class Settings:
     `bundle` is the one bundle to serve for ever, `registry` where the production alias is looked
     up; one of them is given. `public_key` verifies what is loaded. `follows` says whether the alias
     is watched once a model serves. `token` and `trainer` are "" where the deployment names none.
+    `prediction_log` is a folder or s3://bucket/prefix, "" for none; `log_key` hashes what is
+    sensitive in it, and is made in the home where it is empty.
     """
 
     problem: str
@@ -35,11 +38,13 @@ class Settings:
     token: str
     trainer: str
     workers: int
+    prediction_log: str = ""
+    log_key: bytes = b""
 
     @classmethod
     def of(cls, environ: Mapping[str, str], root: Path = ROOT) -> Settings:
-        """Read the variables BENTOLINE_PROBLEM, REGISTRY, BUNDLE, PUBLIC_KEY, HOME, TOKEN, TRAINER
-        and WORKERS.
+        """Read the variables BENTOLINE_PROBLEM, REGISTRY, BUNDLE, PUBLIC_KEY, HOME, TOKEN, TRAINER,
+        WORKERS, PREDICTION_LOG and LOG_KEY.
 
         Raises:
             ConfigError: BENTOLINE_WORKERS is no number of processes.
@@ -61,6 +66,8 @@ class Settings:
             token=environ.get("BENTOLINE_TOKEN", ""),
             trainer=environ.get("BENTOLINE_TRAINER", ""),
             workers=_workers(environ.get("BENTOLINE_WORKERS", ""), bundle),
+            prediction_log=_prediction_log(environ.get("BENTOLINE_PREDICTION_LOG", ""), home, root),
+            log_key=environ.get("BENTOLINE_LOG_KEY", "").encode(),
         )
 
 
@@ -69,6 +76,15 @@ def _bundle(environ: Mapping[str, str], root: Path) -> Path | None:
         return Path(environ["BENTOLINE_BUNDLE"]).resolve()
     baked = sorted((root / BAKED).glob(f"*/*/{MANIFEST}"))
     return baked[0].parent if baked else None
+
+
+def _prediction_log(named: str, home: Path, root: Path) -> str:
+    """Off unless named, in an image; a checkout keeps one in its home, to be looked at."""
+    if not named:
+        return str(home / LOG_FOLDER) if (root / "run.py").is_file() else ""
+    if named == "off" or named.startswith("s3://"):
+        return "" if named == "off" else named
+    return str(Path(named).resolve())
 
 
 def _workers(text: str, bundle: Path | None) -> int:

@@ -10,11 +10,13 @@ from starlette.applications import Starlette
 from service.app import App
 from service.inner import Inner
 from service.live import Live
+from service.log_sink import open_sink
 from service.metrics import Metrics
 from service.predict import Predict
 from service.prediction_log import PredictionLog
 from service.routes import routes
 from service.settings import Settings
+from service.shadow import Shadow
 
 
 def build_app(
@@ -23,7 +25,10 @@ def build_app(
     registry: CollectorRegistry = REGISTRY,
 ) -> App:
     """The application of one worker; nothing is loaded before it starts."""
-    live, metrics, log = Live(settings), Metrics(registry), PredictionLog()
+    live, metrics = Live(settings), Metrics(registry)
+    shadow = Shadow(settings, metrics)
+    log = PredictionLog(open_sink(settings), shadow, metrics)
     inner = Inner(build_inner)
     predict = Predict(live, metrics, log)
-    return App(live, metrics, log, routes=routes(live, predict, inner), inner=inner)
+    paths = routes(live, predict, log, inner)
+    return App(live, metrics, log, routes=paths, inner=inner)

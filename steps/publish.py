@@ -25,9 +25,8 @@ def publish(
     """Seal the bundle with its report; the version is visible only when whole."""
     report = {**report, "run": str(get_step_context().pipeline_run.id)}
     key = Path(signing_key) if signing_key else None
-    published = publishing.publish(
-        bundle, report, verdict, problem.serving, registry, signing_key=key
-    )
+    parts = {"serving": problem.serving, "log": problem.log}
+    published = publishing.publish(bundle, report, verdict, parts, registry, signing_key=key)
     mirror_problem(open_registry(registry), problem.name)
     log_metadata({"version": published["version"], "accepted": verdict.accepted})
     return published

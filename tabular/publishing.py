@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tabular.bundle import Bundle, seal
 from tabular.challenge import CHAMPION
+from tabular.contract import Frozen
 from tabular.gates import ALIASES, Verdict
 from tabular.registry import ANY, open_registry
-from tabular.serving import Serving
 
 
 def publish(
     bundle: Bundle,
     report: dict[str, Any],
     verdict: Verdict,
-    serving: Serving,
+    parts: Mapping[str, Frozen],
     registry: str,
     *,
     signing_key: Path | None = None,
 ) -> dict[str, str]:
     """Seal the bundle with its report, publish it, and let the verdict's aliases name it.
 
-    The version is signed where a key is given.
+    The version is signed where a key is given. `parts` are those of the YAML that a server needs.
 
     Returns:
         version, and the path of its bundle.
@@ -39,7 +40,7 @@ def publish(
         kept = {k: v for k, v in report.items() if k not in ("curves", "steps")}
         facts = {
             "evaluation_set": report["evaluation_set"],
-            "serving": serving.model_dump(),
+            **{name: part.model_dump() for name, part in parts.items()},
             "report": kept,
         }
         sealed = seal(bundle, Path(folder) / "bundle", facts)

@@ -13,9 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from tabular.contract import Contract
+if TYPE_CHECKING:  # the process that seals files starts in half the time without numpy
+    from tabular.contract import Contract
+
 
 Kind = Literal["time", "text", "place", "number"]
 Sensitive = Literal["hash", "omit"]

@@ -5,6 +5,7 @@ import pytest
 from tabular.challenge import Comparison
 from tabular.errors import StoreError
 from tabular.gates import decide
+from tabular.prediction_log.settings import LogConfig
 from tabular.publishing import publish
 from tabular.registry import open_registry
 from tabular.serving import Serving
@@ -27,7 +28,8 @@ def published(tmp_path, registry, name, *, limit=1.0, champion=""):
     verdict = verdict.model_copy(update={"comparison": compared})
     report = {"problem": "tiny", "evaluation_set": EVALUATION_SET, "verdict": verdict.model_dump()}
     bundle = write_tiny(tmp_path / name)
-    return publish(bundle, report, verdict, Serving(port=8123), registry.location)["version"]
+    parts = {"serving": Serving(port=8123), "log": LogConfig(sensitive="omit")}
+    return publish(bundle, report, verdict, parts, registry.location)["version"]
 
 
 def test_accepted_version_gets_every_name(tmp_path, registry):
@@ -35,7 +37,9 @@ def test_accepted_version_gets_every_name(tmp_path, registry):
     assert registry.aliases("tiny") == dict.fromkeys(
         ("candidate", "staging", "production"), version
     )
-    assert registry.manifest("tiny", version)["evaluation_set"] == EVALUATION_SET
+    manifest = registry.manifest("tiny", version)
+    assert manifest["evaluation_set"] == EVALUATION_SET
+    assert (manifest["serving"]["port"], manifest["log"]["sensitive"]) == (8123, "omit")
 
 
 def test_refused_version_goes_as_far_as_its_gates_hold(tmp_path, registry):

@@ -1,13 +1,10 @@
 """What the service says of itself, and how every answer looks."""
 
-import asyncio
-import json
 import logging
 
 import pytest
 
 from service.http import Answer, Route
-from service.prediction_log import MAX_WAITING_ROWS, Entry, PredictionLog
 from tests.unit.asgi import Worker, settings
 from tests.unit.tiny import RECORDS, write_tiny
 
@@ -44,6 +41,7 @@ def test_health_tells_model_problem_version_and_uptime(worker):
         "model_loaded": True,
         "problem": "tiny",
         "model_version": "v3",
+        "prediction_log": {"state": "off"},
     }
 
 
@@ -149,31 +147,3 @@ def test_a_defect_of_ours_is_told_without_its_words(worker, monkeypatch, caplog)
     assert b"secret" not in reply.body
     assert reply.json["request_id"] in caplog.text
     assert "secret word" in caplog.text
-
-
-def entry(n_rows):
-    return Entry(0.0, "r", "v1", [{}] * n_rows, [{}] * n_rows)
-
-
-def test_a_full_log_drops_and_says_how_many_rows():
-    log = PredictionLog()
-    assert [log.put(entry(n)) for n in (MAX_WAITING_ROWS - 1, 1, 1, 7)] == [0, 0, 1, 7]
-    assert log.n_waiting == MAX_WAITING_ROWS
-
-
-def test_the_log_is_drained_in_order_and_at_the_end():
-    taken = []
-    log = PredictionLog(taken.extend)
-
-    async def use():
-        draining = asyncio.create_task(log.drain())
-        for n in (1, 2):
-            log.put(entry(n))
-        await asyncio.sleep(0)
-        draining.cancel()
-        await asyncio.gather(draining, return_exceptions=True)
-
-    asyncio.run(use())
-    assert [len(one.answers) for one in taken] == [1, 2]
-    assert log.n_waiting == 0
-    assert json.dumps(taken)

@@ -1,0 +1,165 @@
+"""Answered rows as columns: from the entries of a moment to one Arrow batch, 2 us a row.
+
+Inputs are logged as they came, not as the model read them: what went wrong on the way can be seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from arro3.core import Array, DataType, Field, Schema, Table
+from arro3.io import write_ipc_stream
+
+from service.live import Model
+from tabular.contract import Column, category_text, is_missing
+from tabular.prediction_log.names import ANSWER_COLUMNS, INPUT, PRODUCTION, Kind, input_columns
+from tabular.prediction_log.settings import LogConfig
+from tabular.records import name_columns
+
+HASH_DIGITS = 16
+_MICROSECONDS = 1_000_000
+
+_TYPES: dict[Kind, DataType] = {
+    "time": DataType.timestamp("us", tz="UTC"),
+    "text": DataType.utf8(),
+    "place": DataType.int32(),
+    "number": DataType.float64(),
+}
+
+
+class Entry(NamedTuple):
+    """One answered request: its records as they came, and the answers to them.
+
+    `model` is production's, whose contract names the columns; `version` is who answered.
+    """
+
+    at: float
+    request_id: str
+    model: Model
+    records: Sequence[Any]
+    answers: Sequence[dict[str, Any]]
+    version: str
+    role: str = PRODUCTION
+
+
+class Row(NamedTuple):
+    """One answered row: its request, its place in it, its record and its answer."""
+
+    entry: Entry
+    place: int
+    record: dict[str, Any]
+    answer: dict[str, Any]
+
+
+class LogRows:
+    """Writes entries by the contract of one model."""
+
+    def __init__(self, model: Model, config: LogConfig, key: bytes) -> None:
+        self._contract = model.predictor.contract
+        self._decision = model.predictor.decision
+        self._key = key
+        self._inputs = input_columns(self._contract, config.sensitive)
+        kinds = ANSWER_COLUMNS | {INPUT + name: kind for name, kind in self._inputs.items()}
+        self._fields = {name: Field(name, _TYPES[kind]) for name, kind in kinds.items()}
+        self._schema = Schema(list(self._fields.values()))
+        self.columns = tuple(kinds.items())
+
+    def batch(self, entries: Sequence[Entry]) -> tuple[bytes, int]:
+        """The answered rows as an Arrow IPC stream, and how many they are."""
+        rows = [
+            Row(entry, place, record, answer)
+            for entry in entries
+            for place, (record, answer) in enumerate(zip(entry.records, entry.answers, strict=True))
+            if "error" not in answer
+        ]
+        if not rows:
+            return b"", 0
+        arrays = self._answers(rows) | self._given(rows)
+        table = Table([arrays[name] for name in self._fields], schema=self._schema)
+        stream = io.BytesIO()
+        write_ipc_stream(table, stream, compression=None)
+        return stream.getvalue(), len(rows)
+
+    def _answers(self, rows: Sequence[Row]) -> dict[str, Array]:
+        moments = np.array([row.entry.at for row in rows]) * _MICROSECONDS
+        at = Array.from_numpy(moments.astype(np.int64)).cast(_TYPES["time"])
+        columns: dict[str, Sequence[Any]] = {
+            "request_id": [row.entry.request_id for row in rows],
+            "row": [row.place for row in rows],
+            "version": [row.entry.version for row in rows],
+            "role": [row.entry.role for row in rows],
+            **self._said([row.answer for row in rows]),
+        }
+        nothing = [None] * len(rows)
+        return {"at": at} | {
+            name: Array(columns.get(name, nothing), _TYPES[kind])
+            for name, kind in ANSWER_COLUMNS.items()
+            if name != "at"
+        }
+
+    def _said(self, answers: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
+        if self._decision.task == "regression":
+            ends = [answer["interval"] or (None, None) for answer in answers]
+            return {
+                "value": [answer["prediction"] for answer in answers],
+                "low": [low for low, _ in ends],
+                "high": [high for _, high in ends],
+            }
+        if self._decision.positive is None:
+            probability = [answer["confidence"] for answer in answers]
+        else:
+            positive = self._decision.classes[self._decision.positive]
+            probability = [answer["probabilities"][positive] for answer in answers]
+        return {
+            "prediction": [answer["prediction"] for answer in answers],
+            "probability": probability,
+        }
+
+    def _given(self, rows: Sequence[Row]) -> dict[str, Array]:
+        records = [row.record for row in rows]
+        names = self._contract.inputs().keys()
+        if any(record.keys() != names for record in records):
+            records = [dict(name_columns(self._contract, record)) for record in records]
+        given = {}
+        for name, kind in self._inputs.items():
+            column = self._contract.columns[name]
+            values = [record[name] for record in records]
+            given[INPUT + name] = self._array(column, kind, values)
+        return given
+
+    def _array(self, column: Column, kind: Kind, values: list[Any]) -> Array:
+        tokens = self._contract.tokens(column)
+        if kind == "number":
+            try:
+                return Array(values, _TYPES[kind])
+            except (TypeError, OverflowError):  # a number that came as text
+                return Array([_number(value, tokens) for value in values], _TYPES[kind])
+        text = self._hash if column.sensitive else _text
+        known = {value: _known(value, tokens, text) for value in set(values)}
+        return Array([known[value] for value in values], _TYPES[kind])
+
+    def _hash(self, value: Any) -> str:
+        text = category_text(value).encode("utf-8", "replace")
+        return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:HASH_DIGITS]
+
+
+def _known(value: Any, tokens: frozenset[str], text: Callable[[Any], str]) -> str | None:
+    return None if is_missing(value, tokens) else text(value)
+
+
+def _text(value: Any) -> str:
+    """A text as it came; half of a surrogate pair, which no file can hold, as a question mark."""
+    text = value if isinstance(value, str) else category_text(value)
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _number(value: Any, tokens: frozenset[str]) -> float | None:
+    if is_missing(value, tokens):
+        return None
+    number = float(value)
+    return number if number == number else None

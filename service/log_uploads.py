@@ -1,0 +1,108 @@
+"""A log in S3: a spool on this disk, and a thread that moves its sealed files.
+
+A file's key is its name, so that one that is sent twice is there once. While S3 is away the spool
+grows, at most to `MAX_SPOOL_BYTES`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from service.live import public_reason
+from service.log_folder import LogFolder
+from service.log_rows import Entry
+from tabular.errors import BentolineError, StoreError
+from tabular.prediction_log.names import SEALED
+from tabular.stores.folder import Store
+
+MAX_SPOOL_BYTES = 512_000_000
+UPLOAD_S = 5.0
+CLOSE_S = 10.0
+
+log = logging.getLogger("bentoline.service")
+
+
+class LogUploads:
+    """Keeps entries in a spool, and moves what is sealed there to a store."""
+
+    def __init__(self, spool: Path, folder: LogFolder, location: str) -> None:
+        self._spool = spool
+        self._folder = folder
+        self._location = location
+        self._store: Store | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log uploads", daemon=True)
+        self._upload_trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why files wait in the spool, or what befell it."""
+        return self._upload_trouble or self._folder.trouble
+
+    def write(self, entries: Sequence[Entry]) -> int:
+        """Keep entries in the spool, all or none; return how many rows they had.
+
+        Raises:
+            StoreError: The spool is full, or the disk.
+        """
+        if not self._thread.is_alive() and not self._stopping.is_set():
+            self._thread.start()
+        if self.size_bytes() >= MAX_SPOOL_BYTES:
+            raise StoreError(
+                f"{self._spool}: the spool is full ({MAX_SPOOL_BYTES / 1e6:,.0f} MB wait for "
+                f"{self._location}); rows are dropped until the store takes files again."
+            )
+        return self._folder.write(entries)
+
+    def tend(self) -> None:
+        """What the spool needs now and then."""
+        self._folder.tend()
+
+    def close(self) -> None:
+        """Seal, and send what the store takes within some seconds; the rest waits on the disk."""
+        self._stopping.set()
+        self._folder.close()
+        last = threading.Thread(target=self._upload_all, daemon=True)
+        last.start()
+        last.join(CLOSE_S)
+
+    def size_bytes(self) -> int:
+        """What waits in the spool."""
+        sizes = []
+        for path in self._spool.rglob("*"):
+            with suppress(FileNotFoundError):  # it was moved since it was listed
+                sizes.append(path.stat().st_size)
+        return sum(sizes)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(UPLOAD_S):
+            self._upload_all()
+
+    def _upload_all(self) -> None:
+        try:
+            for path in sorted(self._spool.glob(f"problem=*/date=*/*{SEALED}")):
+                self._upload(path)
+        except (BentolineError, OSError) as error:
+            trouble = public_reason(error)
+            if trouble != self._upload_trouble:
+                log.warning("prediction log: %s", error)
+            self._upload_trouble = trouble
+        else:
+            self._upload_trouble = ""
+
+    def _upload(self, path: Path) -> None:
+        if self._store is None:
+            from tabular.stores.s3 import S3Store  # boto3 costs half a second to import
+
+            self._store = S3Store(self._location)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # another worker of this spool sent it
+            return
+        # Refused where it is there already: the same name is the same rows.
+        self._store.create(str(path.relative_to(self._spool)), content)
+        path.unlink(missing_ok=True)
