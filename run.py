@@ -16,7 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 WRONG = 2
 
-EXIT_CODES = "exit codes: 0 done, 1 the model was refused by a gate, 2 wrong input or environment"
+EXIT_CODES = (
+    "exit codes: 0 done, 1 refused by a gate or action is due, 2 wrong input or environment"
+)
 # By action: its module in pipelines.commands, and the flags that not every action takes.
 ACTIONS = {
     "train": ("train", ("data", "engine", "scheduler", "stack")),
@@ -29,7 +31,9 @@ ACTIONS = {
     "diff": ("diff", ("json",)),
     "serve": ("serve", ("port",)),
     "deploy": ("deploy", ("target",)),
+    "monitor": ("monitor", ("since", "retrain", "data")),
     "dashboard": ("dashboard", ("port",)),
+    "doctor": ("doctor", ("stack", "json")),
     "trace": ("trace", ("json",)),
 }
 
@@ -51,7 +55,9 @@ def parser() -> argparse.ArgumentParser:
     action.add_argument("--serve", action="store_true", help="answer over HTTP")
     action.add_argument("--deploy", action="store_true", help="image of production: test, deliver")
     action.add_argument("--trace", metavar="REQUEST_ID", help="an answer's model, data, commit")
+    action.add_argument("--monitor", action="store_true", help="drift, live metrics, what is due")
     action.add_argument("--dashboard", action="store_true", help="ZenML's pages on all runs")
+    action.add_argument("--doctor", action="store_true", help="is every part well? what to mend")
     flags.add_argument(
         "--problem",
         metavar="NAME",
@@ -68,6 +74,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--stack", metavar="NAME", help="a ZenML stack under configs/stacks/")
     flags.add_argument("--port", type=int, metavar="N", help="for --serve, --dashboard")
     flags.add_argument("--target", choices=["local", "ecr", "ec2"], help="where --deploy delivers")
+    flags.add_argument("--since", metavar="TIME", help="for --monitor: 12h, 7d, 2026-03-01")
+    flags.add_argument("--retrain", action="store_true", help="train where --monitor finds it due")
     flags.add_argument("--json", action="store_true", help="answer for programs")
     flags.add_argument("--report", type=Path, metavar="FILE", help="write the outcome as JSON")
     return flags

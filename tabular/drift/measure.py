@@ -1,0 +1,189 @@
+"""One look at the log of a problem: the window of the version in production, and its outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tabular.bundle import Bundle, load_bundle
+from tabular.contract import Contract, Frozen
+from tabular.drift.compare import ColumnDrift, compare_columns
+from tabular.drift.live import Live, hold_live
+from tabular.drift.outcomes import count_outcomes, live_metrics
+from tabular.drift.reference import Reference, read_reference
+from tabular.drift.sample import RowSample
+from tabular.drift.window import Drift, LogWindow, WindowFacts, log_columns
+from tabular.errors import DataError, listed
+from tabular.prediction_log.names import PRODUCTION
+from tabular.prediction_log.reading import ANSWER_SCHEMA, joined_labels, read_labels, read_log
+from tabular.problem import Problem
+from tabular.registry import open_registry
+
+
+class LookAt(Frozen):
+    """What is looked at, by names alone, as the steps of a pipeline pass it on."""
+
+    problem: str
+    version: str
+    log: str
+    since: datetime
+    now: datetime
+    registry: str
+    public_key: str = ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Which version is looked at, in which log, over which time; `known` versions are published."""
+
+    bundle: Bundle
+    version: str
+    log: str
+    since: datetime
+    now: datetime
+    known: tuple[str, ...]
+    unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def problem(self) -> str:
+        """The problem's name in log and registry."""
+        return str(self.bundle.manifest["problem"])
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What training said of the version."""
+        return dict(self.bundle.manifest.get("report", {}))
+
+    @property
+    def trained_at(self) -> datetime:
+        """When the version was made; the start of the window where nobody wrote it down."""
+        at = self.report.get("created_at")
+        return datetime.fromisoformat(at) if at else self.since
+
+
+def open_look(at: LookAt) -> Look:
+    """Fetch the version that is looked at.
+
+    Raises:
+        BundleError: A file of it is missing or changed, or it is not signed as asked.
+    """
+    key = Path(at.public_key) if at.public_key else None
+    registry = open_registry(at.registry, public_key=key)
+    return Look(
+        bundle=load_bundle(registry.fetch(at.problem, at.version)),
+        version=at.version,
+        log=at.log,
+        since=at.since,
+        now=at.now,
+        known=tuple(registry.versions(at.problem)),
+    )
+
+
+def measure_drift(look: Look, problem: Problem) -> tuple[Drift, pa.Table | None]:
+    """Hold the window against the version's training rows, and keep a few rows of it.
+
+    Raises:
+        DataError: There is no log, or nothing was answered in this time.
+        StoreError: The log's store does not answer.
+    """
+    contract, monitor = look.bundle.contract.contract, problem.monitor
+    reference = read_reference(look.bundle)
+    window = LogWindow(reference, contract, look.version, look.since, look.now)
+    sample = RowSample(monitor.evidently_rows, seed=problem.seed)
+    window.add_all(sample.passing(_batches(look, contract)))
+    facts = window.facts()
+    if not facts.n_rows and not facts.n_future:
+        raise DataError(
+            f"{look.log}: no answers of {look.problem} were logged since "
+            f"{look.since:%Y-%m-%d %H:%M} UTC; look further back with --since, or see that the "
+            "service logs here (BENTOLINE_PREDICTION_LOG)."
+        )
+    importances = {
+        name: max(0.0, float(rise or 0))
+        for name, rise in look.report.get("importances", {}).items()
+    }
+    drift = window.compare(importances, monitor)
+    outcomes = _outcome_drift(look, reference, problem) if not drift.obstacle else ()
+    notes = tuple(dict.fromkeys((*_notes(look, facts, contract), *look.unreadable)))
+    columns = (*outcomes, *drift.columns)
+    return drift.model_copy(update={"notes": notes, "columns": columns}), sample.table()
+
+
+def measure_live(look: Look, problem: Problem) -> Live:
+    """Hold what the outcomes of the window say against gates and test metrics."""
+    joined = _joined(look, look.since)
+    metrics = (
+        live_metrics(
+            joined, look.bundle.decision, problem.target, problem.evaluation, seed=problem.seed
+        )
+        if joined.num_rows >= problem.monitor.min_labels
+        else {}
+    )
+    new = _joined(look, look.trained_at) if problem.retrain.min_new_rows is not None else joined
+    return hold_live(
+        look.version,
+        metrics,
+        look.report.get("metrics", {}),
+        problem.gates,
+        n_labels=joined.num_rows,
+        n_new=new.num_rows,
+        min_labels=problem.monitor.min_labels,
+    )
+
+
+def _batches(look: Look, contract: Contract) -> Iterator[pa.RecordBatch]:
+    """The window's rows, those that are dated after it too, so that they can be told."""
+    return read_log(
+        look.log,
+        look.problem,
+        look.since,
+        None,
+        log_columns(contract),
+        on_unreadable=look.unreadable.append,
+    )
+
+
+def _joined(look: Look, since: datetime) -> pa.Table:
+    """The version's own answers since then whose outcome is known."""
+    labels = read_labels(look.log, look.problem, since, on_unreadable=look.unreadable.append)
+    if not labels.num_rows:  # joining holds all answers in memory
+        return ANSWER_SCHEMA.append(pa.field("outcome", pa.string())).empty_table()
+    joined = joined_labels(
+        look.log, look.problem, since, look.now, on_unreadable=look.unreadable.append
+    )
+    own = (pc.field("version") == look.version) & (pc.field("role") == PRODUCTION)
+    return joined.filter(own)
+
+
+def _outcome_drift(look: Look, reference: Reference, problem: Problem) -> tuple[ColumnDrift, ...]:
+    joined = _joined(look, look.since)
+    if reference.outcome is None or joined.num_rows < problem.monitor.min_rows:
+        return ()
+    counts = count_outcomes(joined, reference.outcome, look.bundle.decision, problem.target)
+    return compare_columns({problem.target.column: counts}, {}, problem.monitor)
+
+
+def _notes(look: Look, facts: WindowFacts, contract: Contract) -> Iterator[str]:
+    """What a reader of the findings must know, a sentence each."""
+    if facts.n_future:
+        yield (
+            f"{facts.n_future:,} rows are dated after now ({facts.until:%Y-%m-%d %H:%M} UTC): the "
+            "clocks of this machine and the service differ; set them. They were not counted."
+        )
+    gone = {version: n for version, n in facts.versions.items() if version not in look.known}
+    if gone:
+        yield (
+            f"{sum(gone.values()):,} rows were answered by {listed(gone)}, which the registry does "
+            "not have; they count for the inputs, not for the answers."
+        )
+    hashed = [name for name, column in contract.inputs().items() if column.sensitive]
+    if hashed:
+        yield f"{listed(hashed)} are sensitive and logged as hashes: only their gaps are watched."
+    if not facts.versions.get(look.version):
+        yield f"{look.version} answered none of these rows, so that its answers were not looked at."
