@@ -78,7 +78,8 @@ def training(
     bundle = export_bundle(
         graph, contract, decision, train, validation, snapshot, problem.only("title")
     )
-    evaluation = evaluate_bundle(bundle, test, answers, validation, problem.only("evaluation"))
+    measuring = problem.only("decision", "evaluation")
+    evaluation = evaluate_bundle(bundle, test, answers, validation, measuring)
     resampling = measure_resampling(
         train,
         validation,

@@ -13,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader, Template
 from markupsafe import Markup
 
 from tabular import charts
-from tabular.charts import Axis, Frame, clip
+from tabular.charts import clip
+from tabular.curve_plots import draw_plots
 from tabular.settings import LOWER_IS_BETTER
 
 Report = Mapping[str, Any]
@@ -71,7 +72,7 @@ def render_card(report: Report) -> str:
         n_failed=sum(not r["passed"] for r in (report.get("verdict") or {}).get("results", [])),
         metrics=_metrics(report),
         trials=_trials(report),
-        plots=_plots(report),
+        plots=draw_plots(report),
         importances=_importances(report),
         slices=_slices(report),
         rules=_top((report.get("quarantine") or {}).get("by_rule"), MAX_RULES),
@@ -272,77 +273,6 @@ def _lower_wins(report: Report, trials: Sequence[Mapping[str, Any]]) -> bool:
         return metric in LOWER_IS_BETTER
     mean, means = (report.get("chosen") or {}).get("mean"), [t["mean"] for t in trials]
     return bool(_is_number(mean) and abs(mean - min(means)) < abs(mean - max(means)))
-
-
-def _plots(report: Report) -> list[tuple[str, str, Markup]]:
-    curves = {
-        name: kept
-        for name, points in (report.get("curves") or {}).items()
-        if (kept := charts.finite(points))
-    }
-    size = (240.0, 226.0) if len(curves) >= 3 else (366.0, 262.0)
-    return [
-        _plot(name, points, size, str(report.get("unit") or "")) for name, points in curves.items()
-    ]
-
-
-def _plot(
-    name: str, points: list[tuple[float, float]], size: tuple[float, float], unit: str
-) -> tuple[str, str, Markup]:
-    """Return the heading, the caption and the drawing of one curve."""
-
-    def share(title: str) -> Axis:
-        return Axis(title, 0.0, 1.0)
-
-    in_unit = f", {unit}" if unit else ""
-    xs, ys = [p[0] for p in points], [p[1] for p in points]
-    if name == "roc":
-        frame = Frame(share("False positive rate"), share("True positive rate"), *size)
-        return (
-            "ROC",
-            "Dashed: chance.",
-            charts.line_chart("ROC curve", {name: points}, frame, diagonal=True),
-        )
-    if name == "pr":
-        frame = Frame(share("Recall"), share("Precision"), *size)
-        return (
-            "Precision and recall",
-            "One point per threshold.",
-            charts.line_chart("Precision by recall", {name: points}, frame),
-        )
-    if name == "calibration":
-        top = min(1.0, max(*xs, *ys) * 1.08)
-        frame = Frame(Axis("Predicted probability", 0, top), Axis("Observed share", 0, top), *size)
-        return (
-            "Calibration",
-            "Dashed: a probability that means what it says.",
-            charts.line_chart(
-                "Observed share by predicted probability",
-                {name: points},
-                frame,
-                diagonal=True,
-                marks=True,
-            ),
-        )
-    if name == "residuals":
-        frame = Frame(
-            charts.axis_over(f"Actual{in_unit}", [*xs, *ys]),
-            charts.axis_over(f"Predicted{in_unit}", [*xs, *ys]),
-            *size,
-        )
-        swapped = [(actual, predicted) for predicted, actual in points]
-        return (
-            "Predicted and actual",
-            f"{len(points)} test rows. Dashed: no error.",
-            charts.scatter("Predicted by actual value", swapped, frame, diagonal=True),
-        )
-    if name == "error_histogram":
-        frame = Frame(
-            charts.axis_over(f"Error{in_unit}", xs), charts.axis_over("Rows", ys, zero=True), *size
-        )
-        return "Errors", "Test rows by error.", charts.columns("Rows by error", points, frame)
-    frame = Frame(charts.axis_over("", xs), charts.axis_over("", ys), *size)
-    return clip(name.replace("_", " ")), "", charts.line_chart(name, {name: points}, frame)
 
 
 def _importances(report: Report) -> dict[str, Any]:

@@ -91,9 +91,21 @@ def line_chart(
     *,
     diagonal: bool = False,
     marks: bool = False,
+    upright: float | None = None,
 ) -> Markup:
-    """Draw one line per series; a legend only where there are two or more."""
+    """Draw one line per series; a legend above where there are two or more.
+
+    Args:
+        title: For those who do not see it.
+        series: Points by name.
+        frame: The plotting area.
+        diagonal: Dashed, from corner to corner.
+        marks: A dot at each point.
+        upright: Where on the x axis a dashed line stands.
+    """
     parts = [_axes(frame)]
+    if upright is not None and frame.x.low <= upright <= frame.x.high:
+        parts.append(_line(frame, [(upright, frame.y.low), (upright, frame.y.high)], "dg"))
     if diagonal:
         parts.append(_line(frame, [(frame.x.low, frame.y.low), (frame.x.high, frame.y.high)], "dg"))
     for place, (name, points) in enumerate(series.items()):
@@ -106,9 +118,18 @@ def line_chart(
     return _svg(title, frame, parts)
 
 
-def scatter(title: str, points: Points, frame: Frame, *, diagonal: bool = False) -> Markup:
-    """Draw a cloud of points, as one path to keep the page small."""
+def scatter(
+    title: str,
+    points: Points,
+    frame: Frame,
+    *,
+    diagonal: bool = False,
+    level: float | None = None,
+) -> Markup:
+    """Draw a cloud of points, as one path to keep the page small; `level` is a dashed line."""
     parts = [_axes(frame)]
+    if level is not None:
+        parts.append(_line(frame, [(frame.x.low, level), (frame.x.high, level)], "dg"))
     if diagonal:
         low, high = max(frame.x.low, frame.y.low), min(frame.x.high, frame.y.high)
         parts.append(_line(frame, [(low, low), (high, high)], "dg"))
@@ -259,11 +280,11 @@ def _dots(frame: Frame, points: Sequence[tuple[float, float]], css: str) -> Mark
 
 
 def _legend(frame: Frame, name: str, place: int, colour: str) -> Markup:
-    x, y = frame.width - RIGHT - 96, frame.height - BOTTOM - 12 - 14 * place
+    x, y = LEFT + 64 * place, TOP - 9
     return Markup(
-        '<path class="ln {c}" d="M{x:.0f} {y:.0f}h16"/><text class="lg" x="{t:.0f}" '
+        '<path class="ln {c}" d="M{x:.0f} {y:.0f}h11"/><text class="lg" x="{t:.0f}" '
         'y="{b:.0f}">{n}</text>'
-    ).format(c=colour, x=x, y=y, t=x + 21, b=y + 3.5, n=clip(name, 14))
+    ).format(c=colour, x=x, y=y, t=x + 15, b=y + 3.5, n=clip(name, 14))
 
 
 def _svg(title: str, frame: Frame, parts: Iterable[Markup]) -> Markup:

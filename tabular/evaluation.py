@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from tabular.contract import MISSING, Array, Columns, Frozen
 from tabular.decision import Decision, Floats
 from tabular.metrics import Weigh, log_loss, tie_ends, weigher
-from tabular.settings import Evaluation
+from tabular.settings import Cost, Evaluation
 
 Points = list[tuple[float, float]]
 
@@ -61,6 +61,7 @@ def evaluate(
     *,
     seed: int,
     slice_values: Mapping[str, Array],
+    cost: Cost | None = None,
 ) -> Scores:
     """Measure calibrated answers against labels.
 
@@ -69,6 +70,7 @@ def evaluate(
         y: (n,) place in `decision.classes`, or the value.
         seed: Drives the bootstrap and the sample of residuals.
         slice_values: For each slice column n values, str or number.
+        cost: What wrong answers cost, for the curve of the cost by threshold.
     """
     calibrated = np.asarray(answer, dtype=np.float64)
     weigh = weigher(decision, calibrated, y, config)
@@ -87,7 +89,7 @@ def evaluate(
     return Scores(
         metrics=_with_intervals(weigh, len(y), config.bootstrap, seed),
         slices=tuple(slices),
-        curves=_curves(decision, calibrated, y, seed),
+        curves=_curves(decision, calibrated, y, seed, cost),
     )
 
 
@@ -152,7 +154,9 @@ def slice_rows(values: Array, min_rows: int) -> list[tuple[str, npt.NDArray[np.b
     return sorted(kept, key=lambda one: (-int(one[1].sum()), one[0]))[:MAX_SLICES]
 
 
-def _curves(decision: Decision, calibrated: Floats, y: Array, seed: int) -> dict[str, Points]:
+def _curves(
+    decision: Decision, calibrated: Floats, y: Array, seed: int, cost: Cost | None
+) -> dict[str, Points]:
     if decision.task == "regression":
         return _regression_curves(calibrated[:, 0], y, seed)
     if decision.task == "multiclass":
@@ -174,7 +178,33 @@ def _curves(decision: Decision, calibrated: Floats, y: Array, seed: int) -> dict
     if tp[-1] > 0 and fp[-1] > 0:
         x, height = np.append(0, fp / fp[-1]), np.append(0, tp / tp[-1])
         curves["roc"] = _thinned(x, height, x + height)
+        curves |= _threshold_curves(p[order][ends], tp, fp, cost)
     return curves
+
+
+def _threshold_curves(
+    thresholds: Floats, tp: Floats, fp: Floats, cost: Cost | None
+) -> dict[str, Points]:
+    """What each threshold would give on these rows, and what it would cost by row if that is known.
+
+    Args:
+        thresholds: Falling; the last one calls every row positive.
+        tp: Positive rows from there on.
+        fp: The same of negative ones.
+        cost: Of one wrong answer of each kind.
+    """
+    n_rows, n_positive = tp[-1] + fp[-1], tp[-1]
+    by_threshold = {
+        "threshold_precision": tp / (tp + fp),
+        "threshold_recall": tp / n_positive,
+        "threshold_f1": 2 * tp / (tp + fp + n_positive),
+    }
+    if cost is not None:
+        wrong = cost.false_positive * fp + cost.false_negative * (n_positive - tp)
+        by_threshold["threshold_cost"] = wrong / n_rows
+    return {
+        name: _thinned(thresholds, height, -thresholds) for name, height in by_threshold.items()
+    }
 
 
 def _thinned(x: Floats, height: Floats, along: Floats) -> Points:

@@ -81,6 +81,7 @@ def evaluate_bundle(
         problem.evaluation,
         seed=problem.seed,
         slice_values=_slices(columns, problem),
+        cost=problem.decision.threshold.cost,
     )
     validation_columns = frame_columns(validation, problem.contract)
     inputs = {n: validation_columns[n] for n in problem.contract.inputs()}

@@ -8,7 +8,7 @@ from tabular import evaluation
 from tabular.decision import Decision
 from tabular.evaluation import evaluate, permutation_importance
 from tabular.metrics import weigher
-from tabular.settings import METRICS, Evaluation
+from tabular.settings import METRICS, Cost, Evaluation
 
 BINARY = Decision(task="binary", classes=("yes", "no"), positive=0, threshold=0.4)
 THREE = Decision(task="multiclass", classes=("a", "b", "c"))
@@ -156,7 +156,8 @@ def test_slices_of_few_numbers_take_each_value():
 def test_curves_are_thin_and_keep_their_ends():
     answer, y = binary_rows(3000, np.random.default_rng(8))
     curves = evaluate(BINARY, answer, y, CONFIG, seed=1, slice_values={}).curves
-    assert set(curves) == {"roc", "pr", "calibration"}
+    by_threshold = {f"threshold_{name}" for name in ("precision", "recall", "f1")}
+    assert set(curves) == {"roc", "pr", "calibration"} | by_threshold
     assert all(len(points) <= 100 for points in curves.values())
     assert (curves["roc"][0], curves["roc"][-1]) == ((0, 0), (1, 1))
     last = answer[y == 0, 0].min()
@@ -164,6 +165,24 @@ def test_curves_are_thin_and_keep_their_ends():
     x, height = np.array(curves["roc"]).T
     area = np.trapezoid(height, x)
     assert area == pytest.approx(sk.roc_auc_score(y == 0, answer[:, 0]), abs=0.003)
+
+
+def test_threshold_curves_say_what_counting_says():
+    answer, y = binary_rows(900, np.random.default_rng(9))
+    cost = Cost(false_positive=2.0, false_negative=5.0)
+    curves = evaluate(BINARY, answer, y, CONFIG, seed=1, slice_values={}, cost=cost).curves
+    positive = y == 0
+    for name, counted in {
+        "precision": lambda called: sk.precision_score(positive, called),
+        "recall": lambda called: sk.recall_score(positive, called),
+        "f1": lambda called: sk.f1_score(positive, called),
+        "cost": lambda called: (2 * (called & ~positive) + 5 * (~called & positive)).mean(),
+    }.items():
+        points = curves[f"threshold_{name}"]
+        assert 50 < len(points) <= 100
+        for threshold, height in points[::7]:
+            called = np.round(answer[:, 0], 5) >= threshold
+            assert height == pytest.approx(counted(called), abs=0.01)
 
 
 def test_calibration_curve_gives_mean_and_share_of_equal_bins():
