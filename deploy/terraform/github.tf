@@ -79,27 +79,31 @@ data "aws_iam_policy_document" "deploy" {
     resources = [local.arn.repository]
   }
   statement {
-    sid       = "ListRegistry"
+    sid       = "List"
     actions   = ["s3:ListBucket"]
-    resources = [local.arn.bucket]
+    resources = [local.arn.buckets.store, local.arn.buckets.releases]
   }
   statement {
     sid       = "ReadRegistry"
     actions   = ["s3:GetObject"]
-    resources = ["${local.arn.bucket}/registry/*"]
+    resources = ["${local.arn.buckets.store}/registry/*"]
   }
   statement {
     sid       = "WriteReleasesAndFacts"
     actions   = ["s3:PutObject"]
-    resources = ["${local.arn.bucket}/releases/*", "${local.arn.bucket}/registry/*/facts/*"]
+    resources = ["${local.arn.buckets.releases}/*", "${local.arn.buckets.store}/registry/*/facts/*"]
   }
   statement {
     sid = "RollOut"
     actions = [
+      "codedeploy:BatchGetDeploymentTargets",
       "codedeploy:CreateDeployment",
+      "codedeploy:GetApplicationRevision",
       "codedeploy:GetDeployment",
       "codedeploy:GetDeploymentConfig",
       "codedeploy:GetDeploymentGroup",
+      "codedeploy:ListDeploymentTargets",
+      "codedeploy:ListDeployments",
       "codedeploy:RegisterApplicationRevision",
     ]
     resources = [

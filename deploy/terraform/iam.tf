@@ -4,7 +4,7 @@ locals {
   partition = data.aws_partition.current.partition
   account   = "${var.region}:${data.aws_caller_identity.current.account_id}"
   arn = {
-    bucket     = "arn:${local.partition}:s3:::${local.bucket}"
+    buckets    = { for name, bucket in local.buckets : name => "arn:${local.partition}:s3:::${bucket}" }
     agent      = "arn:${local.partition}:s3:::aws-codedeploy-${var.region}"
     repository = "arn:${local.partition}:ecr:${local.account}:repository/${var.name}"
     parameters = "arn:${local.partition}:ssm:${local.account}:parameter${local.parameters}"
@@ -58,7 +58,7 @@ data "aws_iam_policy_document" "host" {
   statement {
     sid       = "FetchRelease"
     actions   = ["s3:GetObject", "s3:GetObjectVersion"]
-    resources = ["${local.arn.bucket}/releases/*"]
+    resources = ["${local.arn.buckets.releases}/*"]
   }
   statement {
     sid       = "FetchAgent"
@@ -68,7 +68,7 @@ data "aws_iam_policy_document" "host" {
   statement {
     sid       = "LogPredictions"
     actions   = ["s3:PutObject"]
-    resources = ["${local.arn.bucket}/predictions/*"]
+    resources = ["${local.arn.buckets.store}/predictions/*"]
   }
   statement {
     sid       = "ReadEnvironment"
@@ -86,7 +86,7 @@ data "aws_iam_policy_document" "host" {
     content {
       sid       = "ReadRegistry"
       actions   = ["s3:GetObject"]
-      resources = ["${local.arn.bucket}/registry/*"]
+      resources = ["${local.arn.buckets.store}/registry/*"]
     }
   }
   dynamic "statement" {
@@ -95,7 +95,7 @@ data "aws_iam_policy_document" "host" {
     content {
       sid       = "ListRegistry"
       actions   = ["s3:ListBucket"]
-      resources = [local.arn.bucket]
+      resources = [local.arn.buckets.store]
     }
   }
 }

@@ -7,11 +7,11 @@ output "environment" {
   description = "What `run.py --deploy --target ec2` is told, and GitHub's variables of the same names."
   value = {
     AWS_DEFAULT_REGION               = var.region
-    BENTOLINE_REGISTRY               = "s3://${local.bucket}/registry"
+    BENTOLINE_REGISTRY               = "s3://${aws_s3_bucket.this["store"].id}/registry"
     BENTOLINE_ECR_REPOSITORY         = aws_ecr_repository.this.name
     BENTOLINE_CODEDEPLOY_APPLICATION = aws_codedeploy_app.this.name
     BENTOLINE_CODEDEPLOY_GROUP       = aws_codedeploy_deployment_group.this.deployment_group_name
-    BENTOLINE_RELEASES_BUCKET        = aws_s3_bucket.this.id
+    BENTOLINE_RELEASES_BUCKET        = aws_s3_bucket.this["releases"].id
   }
 }
 

@@ -1,6 +1,6 @@
 locals {
   parameters = "/${var.name}/environment"
-  secrets    = ["BENTOLINE_TOKEN", "MONGODB_URI"]
+  secrets    = ["BENTOLINE_LOG_KEY", "BENTOLINE_TOKEN", "MONGODB_URI"]
 }
 
 # Their values are set by hand (README.md), so that neither the code nor Terraform's state has them.
@@ -17,10 +17,10 @@ resource "aws_ssm_parameter" "environment" {
   # checkov:skip=CKV2_AWS_34:Places and names, no secrets
   # checkov:skip=CKV_AWS_337:Places and names, no secrets
   for_each = merge(
-    { BENTOLINE_PREDICTION_LOG = "s3://${local.bucket}/predictions" },
+    { BENTOLINE_PREDICTION_LOG = "s3://${local.buckets.store}/predictions" },
     var.follow_registry_of == "" ? {} : {
       BENTOLINE_PROBLEM  = var.follow_registry_of
-      BENTOLINE_REGISTRY = "s3://${local.bucket}/registry"
+      BENTOLINE_REGISTRY = "s3://${local.buckets.store}/registry"
     },
   )
   name  = "${local.parameters}/${each.key}"

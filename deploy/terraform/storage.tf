@@ -1,7 +1,10 @@
-# One bucket: registry/ (bundles and aliases), predictions/ (the prediction log), releases/ (what
-# CodeDeploy fetches).
+# store: registry/ (bundles and aliases) and predictions/ (the prediction log).
+# releases: what CodeDeploy fetches.
 locals {
-  bucket = "${var.name}-${data.aws_caller_identity.current.account_id}-${var.region}"
+  buckets = {
+    for name in ["store", "releases"] :
+    name => "${var.name}-${name}-${data.aws_caller_identity.current.account_id}-${var.region}"
+  }
 }
 
 resource "aws_s3_bucket" "this" {
@@ -9,11 +12,13 @@ resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV_AWS_144:A bundle can be trained again from its snapshot; a copy in another region is not worth its price here
   # checkov:skip=CKV_AWS_145:AES256 by S3 costs nothing; a key of one's own adds a second thing to lose and to pay
   # checkov:skip=CKV2_AWS_62:Nobody waits for events: servers follow the alias by asking
-  bucket = local.bucket
+  for_each = local.buckets
+  bucket   = each.value
 }
 
 resource "aws_s3_bucket_versioning" "this" {
-  bucket = aws_s3_bucket.this.id
+  for_each = local.buckets
+  bucket   = aws_s3_bucket.this[each.key].id
 
   versioning_configuration {
     status = "Enabled"
@@ -21,7 +26,8 @@ resource "aws_s3_bucket_versioning" "this" {
 }
 
 resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
-  bucket = aws_s3_bucket.this.id
+  for_each = local.buckets
+  bucket   = aws_s3_bucket.this[each.key].id
 
   rule {
     apply_server_side_encryption_by_default {
@@ -31,7 +37,8 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
 }
 
 resource "aws_s3_bucket_public_access_block" "this" {
-  bucket                  = aws_s3_bucket.this.id
+  for_each                = local.buckets
+  bucket                  = aws_s3_bucket.this[each.key].id
   block_public_acls       = true
   block_public_policy     = true
   ignore_public_acls      = true
@@ -39,7 +46,8 @@ resource "aws_s3_bucket_public_access_block" "this" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
-  bucket = aws_s3_bucket.this.id
+  for_each = local.buckets
+  bucket   = aws_s3_bucket.this[each.key].id
 
   rule {
     id     = "leave-nothing-half-done"
@@ -58,18 +66,21 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
 }
 
 resource "aws_s3_bucket_policy" "this" {
-  bucket = aws_s3_bucket.this.id
-  policy = data.aws_iam_policy_document.tls_only.json
+  for_each = local.buckets
+  bucket   = aws_s3_bucket.this[each.key].id
+  policy   = data.aws_iam_policy_document.tls_only[each.key].json
 
   depends_on = [aws_s3_bucket_public_access_block.this]
 }
 
 data "aws_iam_policy_document" "tls_only" {
+  for_each = local.arn.buckets
+
   statement {
     sid       = "TlsOnly"
     effect    = "Deny"
     actions   = ["s3:*"]
-    resources = [local.arn.bucket, "${local.arn.bucket}/*"]
+    resources = [each.value, "${each.value}/*"]
 
     principals {
       type        = "*"

@@ -5,25 +5,40 @@ variables {
   allowed_cidrs     = ["0.0.0.0/0"]
 }
 
-run "bucket_is_closed_versioned_and_encrypted" {
+run "buckets_are_closed_versioned_and_encrypted" {
   command = plan
 
   assert {
+    condition = alltrue(flatten([
+      for block in aws_s3_bucket_public_access_block.this : [
+        block.block_public_acls, block.block_public_policy,
+        block.ignore_public_acls, block.restrict_public_buckets,
+      ]
+    ]))
+    error_message = "Every bucket must be closed to the public in all four ways."
+  }
+  assert {
     condition = alltrue([
-      aws_s3_bucket_public_access_block.this.block_public_acls,
-      aws_s3_bucket_public_access_block.this.block_public_policy,
-      aws_s3_bucket_public_access_block.this.ignore_public_acls,
-      aws_s3_bucket_public_access_block.this.restrict_public_buckets,
+      for versioning in aws_s3_bucket_versioning.this :
+      versioning.versioning_configuration[0].status == "Enabled"
     ])
-    error_message = "The bucket must be closed to the public in all four ways."
+    error_message = "Every bucket must be versioned."
   }
   assert {
-    condition     = aws_s3_bucket_versioning.this.versioning_configuration[0].status == "Enabled"
-    error_message = "The bucket must be versioned."
+    condition = alltrue([
+      for encryption in aws_s3_bucket_server_side_encryption_configuration.this :
+      one(encryption.rule).apply_server_side_encryption_by_default[0].sse_algorithm == "AES256"
+    ])
+    error_message = "Every bucket must be encrypted."
   }
   assert {
-    condition     = one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default[0].sse_algorithm == "AES256"
-    error_message = "The bucket must be encrypted."
+    condition = alltrue([
+      for kind in [
+        aws_s3_bucket_public_access_block.this, aws_s3_bucket_versioning.this,
+        aws_s3_bucket_server_side_encryption_configuration.this, aws_s3_bucket_policy.this,
+      ] : toset(keys(kind)) == toset(keys(aws_s3_bucket.this))
+    ])
+    error_message = "Every bucket must have all of these."
   }
 }
 
