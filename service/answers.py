@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from service.errors import broken_contract, error_content
+import numpy as np
+
+from service.errors import broken_contract, error_content, no_number
 from service.live import Model
+from service.many_answers import Answers, RowAnswer, warning
 from tabular.contract import Matrix
 from tabular.errors import RecordsError
-from tabular.predictor import Prediction, RowPrediction
-
-UNSEEN = "a category that training did not see"
-
-NO_WARNINGS: tuple[dict[str, str], ...] = ()
-
-RowAnswer = dict[str, Any]
+from tabular.predictor import RowPrediction
 
 
 def answer_record(model: Model, record: Any, request_id: str, missing: dict[str, int]) -> RowAnswer:
     """Answer one record; in `missing` the columns that lack a value are counted.
 
     Raises:
-        RequestError: It breaks the contract.
+        RequestError: It breaks the contract, or the model's answer is no number.
     """
     try:
         X = model.predictor.encode_record(record)
@@ -30,6 +28,8 @@ def answer_record(model: Model, record: Any, request_id: str, missing: dict[str,
         raise broken_contract(error) from error
     _count(missing, model.predictor.missing(X))
     row = model.predictor.predict_row(X)
+    if not all(map(math.isfinite, row.probabilities or (row.value,))):
+        raise no_number(0)
     answer = _of_value(model, row) if not row.probabilities else _of_class(model, row)
     answer["model_version"] = model.version
     answer["request_id"] = request_id
@@ -57,18 +57,13 @@ def _of_value(model: Model, row: RowPrediction) -> RowAnswer:
     }
 
 
-def warning(column: str) -> dict[str, str]:
-    """What an answer says of a column that the model could not use."""
-    return {"column": column, "message": UNSEEN}
-
-
 def answer_records(
     model: Model, records: Sequence[Any], request_id: str, missing: dict[str, int]
-) -> list[RowAnswer]:
+) -> Answers:
     """Answer n records, in their order, or none of them; `missing` as in `answer_record`.
 
     Raises:
-        RequestError: One of them breaks the contract.
+        RequestError: One of them breaks the contract, or is answered by no number.
     """
     try:
         X = model.predictor.encode_records(records)
@@ -79,7 +74,7 @@ def answer_records(
 
 def answer_good_records(
     model: Model, records: Sequence[Any], request_id: str, missing: dict[str, int]
-) -> list[RowAnswer]:
+) -> Sequence[RowAnswer]:
     """Answer n records, in their order; one that breaks the contract has its error in its place."""
     try:
         return _answers(model, model.predictor.encode_records(records), request_id, missing)
@@ -108,53 +103,11 @@ def _errors_by_row(error: RecordsError, request_id: str) -> dict[int, RowAnswer]
     }
 
 
-def _answers(model: Model, X: Matrix, request_id: str, missing: dict[str, int]) -> list[RowAnswer]:
+def _answers(model: Model, X: Matrix, request_id: str, missing: dict[str, int]) -> Answers:
     _count(missing, model.predictor.missing(X))
     prediction = model.predictor.predict_matrix(X)
-    if prediction.values is None:
-        answers = _of_classes(model, prediction, request_id)
-    else:
-        answers = _of_values(model, prediction, request_id)
-    for column, rows in prediction.unseen.items():
-        for row in rows.nonzero()[0].tolist():
-            answers[row]["warnings"] = [*answers[row]["warnings"], warning(column)]
-    return answers
-
-
-def _of_classes(model: Model, prediction: Prediction, request_id: str) -> list[RowAnswer]:
-    assert prediction.labels is not None  # noqa: S101  # classes or values, never neither
-    assert prediction.probabilities is not None  # noqa: S101
-    classes = model.predictor.decision.classes
-    threshold, version = model.predictor.decision.threshold, model.version
-    by_class = [dict(zip(classes, row, strict=True)) for row in prediction.probabilities.tolist()]
-    return [
-        {
-            "prediction": label,
-            "confidence": probabilities[label],
-            "probabilities": probabilities,
-            "threshold": threshold,
-            "model_version": version,
-            "request_id": request_id,
-            "warnings": NO_WARNINGS,
-        }
-        for label, probabilities in zip(prediction.labels.tolist(), by_class, strict=True)
-    ]
-
-
-def _of_values(model: Model, prediction: Prediction, request_id: str) -> list[RowAnswer]:
-    assert prediction.values is not None  # noqa: S101
-    decision = model.predictor.decision
-    shared: RowAnswer = {
-        "unit": decision.unit,
-        "interval": None,
-        "interval_level": None if prediction.low is None else decision.interval_level,
-        "model_version": model.version,
-        "request_id": request_id,
-        "warnings": NO_WARNINGS,
-    }
-    answers = [{"prediction": value, **shared} for value in prediction.values.tolist()]
-    if prediction.low is not None and prediction.high is not None:
-        ends = zip(prediction.low.tolist(), prediction.high.tolist(), strict=True)
-        for answer, interval in zip(answers, ends, strict=True):
-            answer["interval"] = interval
-    return answers
+    said = prediction.probabilities if prediction.values is None else prediction.values[:, None]
+    assert said is not None  # noqa: S101  # classes or values, never neither
+    if not (is_number := np.isfinite(said).all(axis=1)).all():
+        raise no_number(int(is_number.argmin()))
+    return Answers(model, prediction, request_id)

@@ -72,6 +72,8 @@ class App:
         try:
             return await _handler(route, request)(request)
         except RequestError as error:
+            if error.status == 500:
+                log.error("request %s: %s", request.id, error)  # noqa: TRY400  # the sentence is all
             body = error.envelope(request.id)
             return Answer(error.status, body, headers=error.headers)
         except DisconnectedError:

@@ -61,6 +61,16 @@ def broken_contract(error: RecordsError) -> RequestError:
     return RequestError(422, "contract", str(error), violations=error.violations)
 
 
+def no_number(row: int) -> RequestError:
+    """500 for a row that the model answers by NaN or infinity."""
+    return RequestError(
+        500,
+        "no_number",
+        f"the model's answer to row {row} is no finite number, so nothing is answered; tell those "
+        "who run this service: this version needs to be rolled back.",
+    )
+
+
 def overloaded(what: str) -> RequestError:
     """503 for what this worker cannot take now."""
     return RequestError(

@@ -16,6 +16,7 @@ import numpy as np
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from service.live import Model
+from service.many_answers import Answers
 
 # From a tenth of a millisecond, where one row is, to the longest time-out.
 BUCKETS = (
@@ -125,6 +126,9 @@ class Metrics:
 
     def rows(self, answers: Sequence[dict[str, Any]]) -> None:
         """Count n answered rows; one that was refused is not counted."""
+        if isinstance(answers, Answers):
+            self._many(answers)
+            return
         good = [answer for answer in answers if "error" not in answer]
         self._add(self._rows, n=len(good))
         for label, n in Counts([a["prediction"] for a in good if "confidence" in a]).items():
@@ -133,6 +137,14 @@ class Metrics:
         for answer in good:
             for warning in answer["warnings"]:
                 self._add(self._unseen, warning["column"])
+
+    def _many(self, answers: Answers) -> None:
+        self._add(self._rows, n=len(answers))
+        for label, n in Counts(answers.labels).items():
+            self._add(self._predictions, label, n=n)
+        self._predicted += answers.values
+        for column, n in answers.unseen.items():
+            self._add(self._unseen, column, n=n)
 
     def missing(self, rows_by_column: Mapping[str, int]) -> None:
         """Count the rows in which the model missed a value, by its column."""

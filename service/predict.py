@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from service.answers import RowAnswer, answer_good_records, answer_record, answer_records
+from service.answers import answer_good_records, answer_record, answer_records
 from service.bodies import (
     CSV_TYPE,
     FORM_TYPE,
@@ -27,6 +27,7 @@ from service.http import Answer, Request
 from service.intake import Intake
 from service.live import Live, Model
 from service.log_rows import Entry
+from service.many_answers import Answers, RowAnswer
 from service.metrics import Metrics
 from service.prediction_log import PredictionLog
 
@@ -105,7 +106,7 @@ class Answered(NamedTuple):
     """Records, their answers, the body that says them, and by column the rows that lack a value."""
 
     records: Sequence[Any]
-    answers: list[RowAnswer]
+    answers: Sequence[RowAnswer]
     body: bytes
     missing: dict[str, int]
 
@@ -119,13 +120,16 @@ def _answered(
         table = read_json(parse_json(body), model.predictor.input_names, model.serving)
     missing: dict[str, int] = {}
     answers = _answers(model, table, request_id, missing, is_partial=is_partial)
-    body = orjson.dumps(answers[0] if table.is_single else answers)
+    if isinstance(answers, Answers):
+        body = answers.body()
+    else:
+        body = orjson.dumps(answers[0] if table.is_single else answers)
     return Answered(table.records, answers, body, missing)
 
 
 def _answers(
     model: Model, table: Table, request_id: str, missing: dict[str, int], *, is_partial: bool
-) -> list[RowAnswer]:
+) -> Sequence[RowAnswer]:
     if table.is_single:
         return [answer_record(model, table.records[0], request_id, missing)]
     if is_partial:

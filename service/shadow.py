@@ -8,9 +8,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from service.answers import RowAnswer, answer_good_records
+from service.answers import answer_good_records
 from service.live import POLL_S, Model, load_model
 from service.log_rows import Entry
+from service.many_answers import RowAnswer
 from service.metrics import Metrics
 from service.settings import Settings
 from tabular.prediction_log.names import SHADOW

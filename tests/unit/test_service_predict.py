@@ -269,10 +269,10 @@ def test_every_answer_is_counted(worker):
 @pytest.mark.parametrize("n_rows", [1, 3])
 def test_rows_in_which_the_model_missed_a_value_are_counted_by_column(tmp_path, n_rows):
     worker = served(tmp_path)
-    body = {**GOOD, "fee": None, "city": None}
+    body = {**GOOD, "city": None}
     worker.ask("POST", "/predict", body if n_rows == 1 else [body] * n_rows)
     worker.ask("POST", "/predict", GOOD)
-    for column, n_missing in (("fee", n_rows), ("city", n_rows), ("age", None)):
+    for column, n_missing in (("city", n_rows), ("age", None)):
         assert worker.value("bentoline_missing_values_total", column=column) == n_missing
 
 
@@ -283,3 +283,32 @@ def test_predicted_numbers_are_counted_in_a_histogram(tmp_path):
         expected = sum(value <= float(bound) for value in values)
         assert worker.value("bentoline_values_bucket", le=bound) == expected
     assert worker.value("bentoline_values_sum") == pytest.approx(sum(values))
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_an_answer_that_is_no_number_is_no_answer(tmp_path, task, n_rows, caplog, monkeypatch):
+    worker = served(tmp_path, task)
+    predictor = worker.app.live.model.predictor
+    right = predictor.answer_matrix
+
+    def spoiled(X):
+        raw = right(X)
+        raw[-1] = float("nan")
+        return raw
+
+    monkeypatch.setattr(predictor, "answer_matrix", spoiled)
+    reply = worker.ask("POST", "/predict", [GOOD] * n_rows if n_rows > 1 else GOOD)
+    assert (reply.status, reply.json["error"]["code"]) == (500, "no_number")
+    assert f"answer to row {n_rows - 1} is no finite number" in reply.json["error"]["message"]
+    assert reply.json["request_id"] in caplog.text
+    assert worker.value("bentoline_requests_total", route="predict", status="500") == 1
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_truth_value_is_refused_where_a_number_is_meant(worker, value):
+    reply = worker.ask("POST", "/predict", [GOOD, {**GOOD, "fee": value}])
+    assert reply.status == 422
+    assert reply.json["error"]["details"] == [
+        {"row": 1, "column": "fee", "value": str(value).lower(), "allowed": "type number"}
+    ]

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from tabular.bundle import Bundle, ServedContract, write_bundle
 from tabular.contract import Column, Contract, Derivation, Feature
@@ -63,10 +65,11 @@ def fitted(task: str) -> tuple[Any, np.ndarray]:
 
 @cache
 def graph_of(model: Any, n_features: int = 4) -> bytes:
-    """The model as a graph from "X" to "answer"."""
+    """The model as a graph from "X" to "answer"; 0 stands in for a missing number."""
     is_classifier = hasattr(model, "predict_proba")
+    imputer = SimpleImputer(strategy="constant", fill_value=0.0)
     graph = convert_sklearn(
-        model,
+        make_pipeline(imputer.fit(np.zeros((1, n_features), dtype=np.float32)), model),
         name="tiny",
         initial_types=[("X", FloatTensorType([None, n_features]))],
         options={id(model): {"zipmap": False}} if is_classifier else None,
