@@ -337,3 +337,10 @@ def test_serving_imports_no_training_library():
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_rows_without_a_value_are_counted_by_feature(binary, n_rows):
+    X = np.float32([[30, np.nan, 2, 9], [30, 1, -1, 9], [30, 1, 2, 9]])[:n_rows]
+    expected = {"fee": 1, "city": 1 if n_rows == 1 else 2}
+    assert binary.missing(X) == expected
