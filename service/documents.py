@@ -101,11 +101,15 @@ class Documents:
 
     async def openapi(self, request: Request) -> Answer:
         """The OpenAPI document of the version that serves."""
-        return Answer(200, self._render("openapi", lambda model: orjson.dumps(openapi(model))))
+        return Answer(200, self._render("openapi", self._openapi))
 
     async def model_card(self, request: Request) -> Answer:
         """The model card, as training wrote it."""
         return Answer(200, self._render("card", _card), HTML)
+
+    def _openapi(self, model: Model) -> bytes:
+        takes_labels = bool(self._live.settings.token) and self._log.is_on
+        return orjson.dumps(openapi(model, takes_labels=takes_labels))
 
     def _render(self, name: str, render: Callable[[Model], bytes]) -> bytes:
         model = self._require_model()

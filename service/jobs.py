@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import hmac
 import os
 import re
 import secrets
@@ -25,6 +24,7 @@ from typing import Any
 from service.errors import RequestError, json_text, overloaded
 from service.http import JSON, Answer, Request, Route, json_answer
 from service.settings import ROOT, Settings
+from service.tokens import check_token
 
 LOG_TAIL_BYTES = 8_000
 FORWARD_TIMEOUT_S = 10.0
@@ -59,7 +59,7 @@ class Jobs:
         Raises:
             RequestError: No or another token.
         """
-        self._check_token(request)
+        check_token(self._token, request)
         if self._is_elsewhere:
             return await asyncio.to_thread(self._forward, "POST", "")
         return await asyncio.to_thread(self._start)
@@ -70,7 +70,7 @@ class Jobs:
         Raises:
             RequestError: No or another token, or no such job.
         """
-        self._check_token(request)
+        check_token(self._token, request)
         job = request.path.rpartition("/")[2]
         if not _ID.fullmatch(job):
             raise _no_job()
@@ -81,16 +81,6 @@ class Jobs:
     @property
     def _is_elsewhere(self) -> bool:
         return self._trainer.startswith(("http://", "https://"))
-
-    def _check_token(self, request: Request) -> None:
-        given = request.headers.get(b"authorization", b"")
-        if not hmac.compare_digest(given, b"Bearer " + self._token):
-            raise RequestError(
-                401,
-                "token",
-                "this needs the header 'Authorization: Bearer TOKEN' with the service's token.",
-                headers=((b"www-authenticate", b"Bearer"),),
-            )
 
     def _start(self) -> Answer:
         self._folder.mkdir(parents=True, exist_ok=True)

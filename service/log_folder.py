@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-from service.log_rows import Entry, LogRows
+from service.journals import Journals
+from service.log_rows import Entry, LogRows, label_batch
 from service.settings import ROOT
 from tabular.errors import StoreError
-from tabular.files import disk_error
-from tabular.prediction_log.journal import Journal
-from tabular.prediction_log.names import FRAMES, OPEN, file_stem, problem_folder
+from tabular.prediction_log.names import labels_folder, problem_folder
+from tabular.prediction_log.outcomes import Label
 from tabular.prediction_log.sealing import seal_all
 
-SEAL_ROWS = 65_536
 SEAL_S = 600.0
 SEALER = ("nice", "-n", "19", sys.executable, "-m", "tabular.prediction_log.sealing")
+VANISHED = "the log's folder was taken away while rows were written; it was made anew"
 
 log = logging.getLogger("bentoline.service")
 
@@ -29,50 +27,55 @@ Columns = Callable[[Entry], LogRows]
 
 
 class LogFolder:
-    """Appends batches to a journal, which is on the disk when `write` returns.
-
-    A folder that was taken away is made anew, and what the present journal held is kept.
-    """
+    """Answers and outcomes of one problem in a folder."""
 
     def __init__(
         self, folder: Path, problem: str, columns: Columns, *, seal_s: float = SEAL_S
     ) -> None:
         self._folder = folder
-        self._problem = problem
-        self._columns_of = columns
-        self._seal_s = seal_s
-        self._worker = secrets.token_hex(4)
-        self._number = self._n_rows = 0
-        self._began = 0.0
-        self._journal: Journal | None = None
-        self._columns: object = None
+        self._columns = columns
+        self._answers = Journals(folder / problem_folder(problem), seal_s)
+        self._labels = Journals(folder / labels_folder(problem), seal_s)
+        self._labels_lock = threading.Lock()
         self._is_left = True  # journals of workers that died may wait
         self._sealer: subprocess.Popen[bytes] | None = None
-        self.trouble = ""
 
-    def write(self, entries: Sequence[Entry]) -> int:
-        """Append the rows of entries of one model, all or none; return how many.
+    @property
+    def trouble(self) -> str:
+        """What befell the folder."""
+        has_vanished = self._answers.has_vanished or self._labels.has_vanished
+        return VANISHED if has_vanished else ""
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Append the rows of entries of one model, all or none.
 
         Raises:
             StoreError: The disk does not take them.
         """
-        rows = self._columns_of(entries[0])
+        rows = self._columns(entries[0])
         batch, n_rows = rows.batch(entries)
-        if n_rows == 0:
-            return 0
-        try:
-            self._journal_for(entries[0], rows).append(batch)
-        except OSError as error:
-            self._leave()
-            raise disk_error(self._folder / "log", error) from error
-        self._n_rows += n_rows
-        return n_rows
+        if n_rows:
+            self._answers.append(batch, n_rows, start=entries[0].at, columns=rows.columns)
+
+    def write_labels(self, labels: Sequence[Label]) -> None:
+        """Append outcomes, all or none; any thread may.
+
+        Raises:
+            StoreError: The disk does not take them.
+        """
+        start = min(label.at for label in labels).timestamp()
+        with self._labels_lock:
+            self._labels.append(label_batch(labels), len(labels), start=start, columns=Label)
 
     def tend(self) -> None:
-        """Leave a journal that is full or old, and have all that are left sealed."""
-        is_old = time.monotonic() - self._began > self._seal_s
-        if self._journal is not None and (is_old or self._n_rows >= SEAL_ROWS):
-            self._leave()
+        """Leave what is full or old, and have all that is left sealed."""
+        if self._answers.is_due():
+            self._answers.leave()
+            self._is_left = True
+        with self._labels_lock:
+            if self._labels.is_due():
+                self._labels.leave()
+                self._is_left = True
         if self._is_left and (self._sealer is None or self._sealer.poll() is not None):
             self._is_left = False
             command = [*SEALER, str(self._folder)]
@@ -80,42 +83,11 @@ class LogFolder:
 
     def close(self) -> None:
         """Seal what there is: nobody waits for an answer any more."""
-        self._leave()
+        self._answers.leave()
+        self._labels.leave()
         if self._sealer is not None:
             self._sealer.wait()
         try:
             seal_all(self._folder)
         except StoreError as error:  # the journal stays, and the next worker tries again
             log.warning("%s", error)
-
-    def _journal_for(self, entry: Entry, rows: LogRows) -> Journal:
-        journal = self._journal
-        if journal is not None and not journal.is_there():
-            return self._saved(journal, entry, rows)
-        if journal is None or self._columns != rows.columns:
-            self._leave()
-            self._journal = self._new(entry)
-            self._columns, self._n_rows = rows.columns, 0
-            self._began = time.monotonic()
-        assert self._journal is not None  # noqa: S101  # made above
-        return self._journal
-
-    def _saved(self, journal: Journal, entry: Entry, rows: LogRows) -> Journal:
-        """A journal at a new path with what the lost one held."""
-        saved = self._new(entry)
-        journal.copy_to(saved)
-        with journal:
-            self._journal = saved
-        self.trouble = "the log's folder was taken away while rows were written; it was made anew"
-        return self._journal_for(entry, rows)
-
-    def _new(self, entry: Entry) -> Journal:
-        self._number += 1
-        stem = file_stem(datetime.fromtimestamp(entry.at, UTC), self._worker, self._number)
-        return Journal(self._folder / problem_folder(self._problem) / OPEN / f"{stem}{FRAMES}")
-
-    def _leave(self) -> None:
-        if self._journal is not None:
-            with self._journal:
-                self._journal = None
-            self._is_left = True

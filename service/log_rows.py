@@ -17,7 +17,15 @@ from arro3.io import write_ipc_stream
 
 from service.live import Model
 from tabular.contract import Column, category_text, is_missing
-from tabular.prediction_log.names import ANSWER_COLUMNS, INPUT, PRODUCTION, Kind, input_columns
+from tabular.prediction_log.names import (
+    ANSWER_COLUMNS,
+    INPUT,
+    LABEL_COLUMNS,
+    PRODUCTION,
+    Kind,
+    input_columns,
+)
+from tabular.prediction_log.outcomes import Label
 from tabular.prediction_log.settings import LogConfig
 from tabular.records import name_columns
 
@@ -30,6 +38,9 @@ _TYPES: dict[Kind, DataType] = {
     "place": DataType.int32(),
     "number": DataType.float64(),
 }
+
+
+_LABELS = Schema([Field(name, _TYPES[kind]) for name, kind in LABEL_COLUMNS.items()])
 
 
 class Entry(NamedTuple):
@@ -81,13 +92,10 @@ class LogRows:
             return b"", 0
         arrays = self._answers(rows) | self._given(rows)
         table = Table([arrays[name] for name in self._fields], schema=self._schema)
-        stream = io.BytesIO()
-        write_ipc_stream(table, stream, compression=None)
-        return stream.getvalue(), len(rows)
+        return _stream(table), len(rows)
 
     def _answers(self, rows: Sequence[Row]) -> dict[str, Array]:
-        moments = np.array([row.entry.at for row in rows]) * _MICROSECONDS
-        at = Array.from_numpy(moments.astype(np.int64)).cast(_TYPES["time"])
+        at = _times([row.entry.at for row in rows])
         columns: dict[str, Sequence[Any]] = {
             "request_id": [row.entry.request_id for row in rows],
             "row": [row.place for row in rows],
@@ -146,6 +154,28 @@ class LogRows:
     def _hash(self, value: Any) -> str:
         text = category_text(value).encode("utf-8", "replace")
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:HASH_DIGITS]
+
+
+def label_batch(labels: Sequence[Label]) -> bytes:
+    """Outcomes as an Arrow IPC stream."""
+    columns = {
+        "request_id": Array([label.request_id for label in labels], _TYPES["text"]),
+        "row": Array([label.row for label in labels], _TYPES["place"]),
+        "outcome": Array([label.outcome for label in labels], _TYPES["text"]),
+        "at": _times([label.at.timestamp() for label in labels]),
+    }
+    return _stream(Table([columns[name] for name in LABEL_COLUMNS], schema=_LABELS))
+
+
+def _times(seconds: Sequence[float]) -> Array:
+    moments = np.array(seconds) * _MICROSECONDS
+    return Array.from_numpy(moments.astype(np.int64)).cast(_TYPES["time"])
+
+
+def _stream(table: Table) -> bytes:
+    stream = io.BytesIO()
+    write_ipc_stream(table, stream, compression=None)
+    return stream.getvalue()
 
 
 def _known(value: Any, tokens: frozenset[str], text: Callable[[Any], str]) -> str | None:

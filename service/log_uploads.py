@@ -17,6 +17,7 @@ from service.log_folder import LogFolder
 from service.log_rows import Entry
 from tabular.errors import BentolineError, StoreError
 from tabular.prediction_log.names import SEALED
+from tabular.prediction_log.outcomes import Label
 from tabular.stores.folder import Store
 
 MAX_SPOOL_BYTES = 512_000_000
@@ -36,6 +37,8 @@ class LogUploads:
         self._store: Store | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log uploads", daemon=True)
+        self._starting = threading.Lock()
+        self._is_started = False
         self._upload_trouble = ""
 
     @property
@@ -43,20 +46,34 @@ class LogUploads:
         """Why files wait in the spool, or what befell it."""
         return self._upload_trouble or self._folder.trouble
 
-    def write(self, entries: Sequence[Entry]) -> int:
-        """Keep entries in the spool, all or none; return how many rows they had.
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Keep entries in the spool, all or none.
 
         Raises:
             StoreError: The spool is full, or the disk.
         """
-        if not self._thread.is_alive() and not self._stopping.is_set():
-            self._thread.start()
+        self._make_ready()
+        self._folder.write(entries)
+
+    def write_labels(self, labels: Sequence[Label]) -> None:
+        """Keep outcomes in the spool, all or none.
+
+        Raises:
+            StoreError: The spool is full, or the disk.
+        """
+        self._make_ready()
+        self._folder.write_labels(labels)
+
+    def _make_ready(self) -> None:
+        with self._starting:
+            if not self._is_started and not self._stopping.is_set():
+                self._thread.start()
+                self._is_started = True
         if self.size_bytes() >= MAX_SPOOL_BYTES:
             raise StoreError(
                 f"{self._spool}: the spool is full ({MAX_SPOOL_BYTES / 1e6:,.0f} MB wait for "
                 f"{self._location}); rows are dropped until the store takes files again."
             )
-        return self._folder.write(entries)
 
     def tend(self) -> None:
         """What the spool needs now and then."""
@@ -84,8 +101,9 @@ class LogUploads:
 
     def _upload_all(self) -> None:
         try:
-            for path in sorted(self._spool.glob(f"problem=*/date=*/*{SEALED}")):
-                self._upload(path)
+            for path in sorted(self._spool.rglob(f"date=*/*{SEALED}")):
+                if not path.name.startswith("."):
+                    self._upload(path)
         except (BentolineError, OSError) as error:
             trouble = public_reason(error)
             if trouble != self._upload_trouble:

@@ -10,6 +10,7 @@ from service.live import Model
 from tabular.bundle import ServedContract
 from tabular.contract import Column
 from tabular.decision import Decision
+from tabular.prediction_log.outcomes import REQUEST_ID
 from tabular.records import raw_value
 
 MAX_LISTED = 200
@@ -55,7 +56,7 @@ REFUSALS = {
 }
 
 
-def openapi(model: Model) -> Schema:
+def openapi(model: Model, *, takes_labels: bool = False) -> Schema:
     """The document for the version that serves."""
     served = model.predictor.bundle.contract
     manifest, example = model.predictor.bundle.manifest, example_record(model)
@@ -66,13 +67,18 @@ def openapi(model: Model) -> Schema:
             "version": model.version,
             "description": "Every answer carries X-Request-ID; send your own to keep it.",
         },
-        "paths": {**predict_path(served.contract.inputs(), example), **other_paths()},
+        "paths": {
+            **predict_path(served.contract.inputs(), example),
+            **(labels_path(model) if takes_labels else {}),
+            **other_paths(),
+        },
         "components": {
             "schemas": {
                 "Record": {**record_schema(served), "example": example},
                 "Answer": answer_schema(model.predictor.decision),
                 "Error": ERROR,
-            }
+            },
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
 
@@ -252,6 +258,62 @@ def predict_path(inputs: Mapping[str, Column], example: dict[str, Any]) -> Schem
                     **{
                         status: {"description": words, "content": error}
                         for status, words in REFUSALS.items()
+                    },
+                },
+            }
+        }
+    }
+
+
+def labels_path(model: Model) -> Schema:
+    """POST /labels, for this target."""
+    decision = model.predictor.decision
+    outcome = {"type": ["number", "string"], "description": "the raw value, or the class's name"}
+    label = {
+        "type": "object",
+        "required": ["request_id", "outcome"],
+        "properties": {
+            "request_id": {"type": "string", "pattern": REQUEST_ID.pattern, "maxLength": 64},
+            "row": {"type": "integer", "minimum": 0, "default": 0},
+            "outcome": outcome if decision.classes else {"type": "number"},
+            "at": {"type": "string", "format": "date-time"},
+        },
+    }
+    counts = {"type": "integer", "minimum": 0}
+    answer = {
+        "type": "object",
+        "required": ["taken", "refused", "details", "request_id"],
+        "properties": {
+            "taken": counts,
+            "refused": counts,
+            "details": {"type": "array", "items": {"type": "string"}},
+            "request_id": {"type": "string"},
+        },
+    }
+    error = {"application/json": {"schema": _reference("Error")}}
+    refusals = {"401": "no token, or another", **REFUSALS}
+    return {
+        "/labels": {
+            "post": {
+                "summary": "Say what turned out to be true of answered rows",
+                "operationId": "labels",
+                "security": [{"token": []}],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {
+                            "schema": {"anyOf": [label, {"type": "array", "items": label}]}
+                        }
+                    },
+                },
+                "responses": {
+                    "200": {
+                        "description": "The good ones are kept",
+                        "content": {"application/json": {"schema": answer}},
+                    },
+                    **{
+                        status: {"description": words, "content": error}
+                        for status, words in refusals.items()
                     },
                 },
             }

@@ -13,6 +13,7 @@ from service.log_rows import Entry
 from service.metrics import Metrics
 from service.shadow import Shadow
 from tabular.errors import StoreError
+from tabular.prediction_log.outcomes import Label
 
 MAX_WAITING_ROWS = 20_000
 DRAIN_S = 0.5
@@ -29,8 +30,15 @@ class Sink(Protocol):
     def trouble(self) -> str:
         """What people should know of it, or nothing."""
 
-    def write(self, entries: Sequence[Entry]) -> int:
-        """Keep entries of one model and role, all or none; return how many rows they had.
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Keep entries of one model, all or none.
+
+        Raises:
+            StoreError: They cannot be kept now.
+        """
+
+    def write_labels(self, labels: Sequence[Label]) -> None:
+        """Keep outcomes, all or none; any thread may call it.
 
         Raises:
             StoreError: They cannot be kept now.
@@ -53,7 +61,7 @@ class PredictionLog:
     def __init__(self, sink: Sink | None, shadow: Shadow, metrics: Metrics) -> None:
         self._sink = sink
         self.shadow = shadow
-        self._metrics = metrics
+        self.metrics = metrics
         self._waiting: deque[Entry] = deque()
         self.n_waiting = self.n_dropped = 0
         self.trouble = ""
@@ -73,6 +81,15 @@ class PredictionLog:
             return
         self.n_waiting += n_rows
         self._waiting.append(entry)
+
+    def write_labels(self, labels: Sequence[Label]) -> None:
+        """Keep outcomes, all or none; not for the event loop.
+
+        Raises:
+            StoreError: They cannot be kept now.
+        """
+        assert self._sink is not None  # noqa: S101  # there is no route where nothing is logged
+        self._sink.write_labels(labels)
 
     async def drain(self) -> None:
         """Give what waits to the sink, for ever; on cancellation, what is left."""
@@ -125,7 +142,7 @@ class PredictionLog:
             try:
                 self._sink.write(answered)
             except StoreError:  # the batch itself is kept, and must not be kept twice
-                self._metrics.shadow_dropped.inc(_n_rows(answered))
+                self.metrics.shadow_dropped.inc(_n_rows(answered))
 
     def _settle(self, written: Written) -> None:
         """Back on the event loop: what was not kept waits again, before what came since."""
@@ -133,14 +150,14 @@ class PredictionLog:
         if written.n_lost:
             self._drop(written.n_lost)
         self.n_waiting = sum(len(entry.answers) for entry in self._waiting)
-        self._metrics.log_waiting.set(self.n_waiting)
+        self.metrics.log_waiting.set(self.n_waiting)
         if written.trouble and written.trouble != self.trouble:
             log.error("prediction log: %s", written.trouble)
         self.trouble = written.trouble
 
     def _drop(self, n_rows: int) -> None:
         self.n_dropped += n_rows
-        self._metrics.log_dropped.inc(n_rows)
+        self.metrics.log_dropped.inc(n_rows)
 
 
 class Written(NamedTuple):

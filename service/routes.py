@@ -7,6 +7,7 @@ from service.explain import Explain
 from service.http import Route
 from service.inner import Inner
 from service.jobs import Jobs
+from service.labels import Labels
 from service.live import Live
 from service.pages import index, page_file
 from service.predict import Predict
@@ -24,5 +25,6 @@ def routes(live: Live, predict: Predict, log: PredictionLog, inner: Inner) -> di
         "/versions": Route("versions", {"GET": Versions(live)}),
         **Documents(live, predict.model, log).routes(),
         **Jobs(live.settings).routes(),
+        **Labels(predict.model, log, live.settings.token).routes(),
         **inner.routes(),
     }

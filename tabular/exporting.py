@@ -75,7 +75,9 @@ def export_bundle(
         facts={
             "problem": problem.name,
             "title": problem.title,
-            "target": problem.target.model_dump(include={"column", "description", "unit"}),
+            "target": problem.target.model_dump(
+                include={"column", "description", "unit", "classes", "min", "max"}
+            ),
             "task": problem.task,
             "seed": problem.seed,
             "snapshot": snapshot.sha256,

@@ -54,12 +54,14 @@ class LabelReader:
         self._high = math.inf if bounds[1] is None else bounds[1]
         self._tokens = tokens
 
-    def read(self, given: Mapping[str, Any], now: datetime) -> Label:
+    def read(self, given: Any, now: datetime) -> Label:
         """Read one label: request_id, row (0 if none), the outcome, at (now if none).
 
         Raises:
-            LabelError: A part of it is missing, or is none.
+            LabelError: A part of it is missing or wrong, or it is no mapping.
         """
+        if not isinstance(given, Mapping):
+            raise LabelError("an object with request_id and outcome")
         request_id = given.get("request_id")
         if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
             raise LabelError("request_id: 1 to 64 letters, digits or . _ : -")

@@ -25,13 +25,13 @@ COMPRESSION = "zstd(1)"
 
 
 def seal_all(log: Path) -> int:
-    """Seal every journal of every problem whose writer is gone; return how many.
+    """Seal every journal below a log, of answers and of outcomes, whose writer is gone.
 
     Raises:
         StoreError: A file cannot be written; its journal stays.
     """
     n_sealed = 0
-    for path in sorted(log.glob(f"problem=*/{OPEN}/*{FRAMES}")):
+    for path in sorted(log.rglob(f"problem=*/{OPEN}/*{FRAMES}")):
         try:
             journal = Journal(path, is_new=False)
         except (BlockingIOError, FileNotFoundError):  # its writer lives, or another sealed it

@@ -12,10 +12,11 @@ from tabular.contract import Frozen
 class LogConfig(Frozen):
     """How answers are logged, and where `--labels mongodb` finds outcomes.
 
-    `sensitive` is for columns marked so: `hash` keeps a keyed hash, so that equal values can be
-    told, `omit` nothing. A document of `labels_collection` (in the source's database) has
-    request_id, the outcome under the target's name or `outcome`, and may have row and at.
+    A document of outcomes has request_id, the outcome under the target's name or `outcome`, and may
+    have row and at.
     """
 
     sensitive: Literal["hash", "omit"] = "hash"
+    """Of columns marked so: a keyed hash, by which equal values can be told, or nothing."""
     labels_collection: str = Field(default="", max_length=120)
+    """The collection of outcomes, in the source's database."""

@@ -155,7 +155,7 @@ def test_rows_that_the_disk_refused_wait_and_are_written_once(tmp_path, monkeypa
     turn(worker)
     worker.ask("POST", "/predict", RECORDS[0], {"x-request-id": "b"})
     with monkeypatch.context() as full:
-        full.setattr("os.fsync", _no_space)
+        full.setattr("os.fsync", no_space)
         turn(worker)
     worker.ask("POST", "/predict", RECORDS[0], {"x-request-id": "c"})
     state = worker.ask("GET", "/health").json["prediction_log"]
@@ -168,7 +168,7 @@ def test_rows_that_the_disk_refused_wait_and_are_written_once(tmp_path, monkeypa
     assert worker.ask("GET", "/health").json["prediction_log"]["state"] == "on"
 
 
-def _no_space(descriptor):
+def no_space(descriptor):
     raise OSError(28, "No space left on device")
 
 
@@ -211,7 +211,7 @@ def test_what_waits_is_written_and_sealed_when_the_worker_stops(tmp_path):
 
 
 def test_a_full_journal_is_sealed_beside_the_next(tmp_path, monkeypatch):
-    monkeypatch.setattr("service.log_folder.SEAL_ROWS", 3)
+    monkeypatch.setattr("service.journals.SEAL_ROWS", 3)
     worker = logging_worker(tmp_path)
     for _ in range(3):
         worker.ask("POST", "/predict", RECORDS[:2])
