@@ -19,7 +19,15 @@ from tabular.bundle import GRAPH, TREES, Bundle
 from tabular.contract import MISSING, Array, Columns, Feature, Matrix, encode
 from tabular.errors import BundleError
 from tabular.features import derive
-from tabular.records import BrokenRuleError, Record, TableReader, dtype_of, name_columns
+from tabular.records import (
+    BrokenRuleError,
+    CodeReader,
+    Reader,
+    Record,
+    TableReader,
+    dtype_of,
+    name_columns,
+)
 from tabular.trees.tables import TreeTables, TreeWords, answer_alike
 
 BATCH_ROWS = 65_536
@@ -111,16 +119,15 @@ class Predictor:
         self._read_by_derivations = {
             name for derivation in self.contract.derive.values() for name in derivation.inputs
         }
-        self._codes_at_once = {
-            feature.name: feature.codes
+        at_once = {
+            feature.name: CodeReader(self._readers[feature.name], feature.codes)
             for feature in self.features
             if feature.kind == "category" and feature.name in self._readers
             if feature.name not in self._read_by_derivations
         }
+        self._column_readers: Mapping[str, Reader | CodeReader] = {**self._readers, **at_once}
         self._coded_features = [
-            Feature(name=feature.name, kind="number")
-            if feature.name in self._codes_at_once
-            else feature
+            Feature(name=feature.name, kind="number") if feature.name in at_once else feature
             for feature in self.features
         ]
 
@@ -224,8 +231,7 @@ class Predictor:
             return None
         columns: Columns = {}
         for name, values in raw.items():
-            reader, codes = self._readers[name], self._codes_at_once.get(name)
-            column = reader.read_all(values) if codes is None else reader.codes(values, codes)
+            column = self._column_readers[name].read_all(values)
             if column is None:
                 return None
             columns[name] = column

@@ -87,20 +87,13 @@ class Reader:
         """Read n raw values of plain JSON types; None where one is of another, or is refused."""
         if self._is_number:
             return self._read_numbers(values)
-        found = self._read_distinct(values)
+        found = self.read_distinct(values)
         if found is None:
             return None
         return np.array([found[value] for value in values], dtype=dtype_of(self._column.type))
 
-    def codes(self, values: Sequence[Any], codes: Mapping[str, int]) -> Matrix | None:
-        """What `read_all` reads, as the codes (n,) of a category feature: -1 where unseen."""
-        found = self._read_distinct(values)
-        if found is None:
-            return None
-        coded = {value: float(codes.get(text, -1)) for value, text in found.items()}
-        return np.array([coded[value] for value in values], dtype=np.float32)
-
-    def _read_distinct(self, values: Sequence[Any]) -> dict[str | None, Any] | None:
+    def read_distinct(self, values: Sequence[Any]) -> dict[str | None, Any] | None:
+        """What each text among n raw values is read as; None as in `read_all`."""
         try:
             distinct = set(values)
             if not set(map(type, distinct)) <= _TEXTS:
@@ -130,6 +123,30 @@ class Reader:
         for rule in (*broken.values(), *(rule for _, rule in broken_rules(self._column, typed))):
             raise BrokenRuleError(rule)
         return typed[0]
+
+
+class CodeReader:
+    """Reads the texts of a category column as the model's codes; quick where all were seen."""
+
+    def __init__(self, reader: Reader, codes: Mapping[str, int]) -> None:
+        self._reader = reader
+        self._codes = codes
+        self._remembered: dict[str | None, float] = {}
+
+    def read_all(self, values: Sequence[Any]) -> Matrix | None:
+        """The codes (n,) of n raw values, -1 where unseen; None as in `Reader.read_all`."""
+        try:
+            return np.array([self._remembered[value] for value in values], dtype=np.float32)
+        except (KeyError, TypeError):
+            found = self._reader.read_distinct(values)
+        if found is None:
+            return None
+        coded = {value: float(self._codes.get(text, -1)) for value, text in found.items()}
+        if len(self._remembered) + len(coded) <= MAX_REMEMBERED_TEXTS and all(
+            value is None or len(value) <= MAX_REMEMBERED_LENGTH for value in coded
+        ):
+            self._remembered |= coded
+        return np.array([coded[value] for value in values], dtype=np.float32)
 
 
 def dtype_of(column_type: str) -> npt.DTypeLike:

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from tabular.contract import Column, Contract
 from tabular.errors import RecordsError
 from tabular.predictor import Predictor
-from tabular.records import MAX_REMEMBERED_LENGTH, MAX_REMEMBERED_TEXTS, Reader, TableReader
+from tabular.records import (
+    MAX_REMEMBERED_LENGTH,
+    MAX_REMEMBERED_TEXTS,
+    CodeReader,
+    Reader,
+    TableReader,
+)
 from tests.unit.tiny import CONTRACT, RECORDS, write_tiny
 
 GOOD = st.fixed_dictionaries(
@@ -108,3 +114,16 @@ def test_what_a_reader_remembers_is_bounded():
     other = Reader(Column(type="category"), frozenset())
     other.read("x" * (MAX_REMEMBERED_LENGTH + 1))
     assert not other._remembered
+
+
+def test_codes_that_are_remembered_are_bounded_and_right():
+    column = Column(type="category", aliases={"x": "a"})
+    reader = CodeReader(Reader(column, frozenset()), {"a": 0, "": 1})
+    for _ in range(2):
+        np.testing.assert_array_equal(reader.read_all(["a", None, "x", "b"]), [0, 1, 0, -1])
+    reader.read_all([f"c{number}" for number in range(MAX_REMEMBERED_TEXTS)])
+    reader.read_all(["d" * (MAX_REMEMBERED_LENGTH + 1)])
+    assert len(reader._remembered) == 4
+    np.testing.assert_array_equal(reader.read_all(["c7", "a"]), [-1, 0])
+    for strange in (1, True, 1.5, ["a"]):
+        assert reader.read_all(["a", strange]) is None
