@@ -21,6 +21,7 @@ EXIT_CODES = (
 )
 # By action: its module in pipelines.commands, and the flags that not every action takes.
 ACTIONS = {
+    "init": ("init", ("target", "name", "yes")),
     "train": ("train", ("data", "engine", "scheduler", "stack")),
     "load": ("load", ()),
     "contract": ("contract", ("data",)),
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         prog="run.py", description=__doc__, epilog=EXIT_CODES, allow_abbrev=False
     )
     action = flags.add_argument_group("actions, one of").add_mutually_exclusive_group(required=True)
+    action.add_argument("--init", metavar="SOURCE", help="describe a table: file or mongodb://...")
     action.add_argument("--train", action="store_true", help="train, judge and publish a model")
     action.add_argument("--load", metavar="FILE", help="put a table into the problem's collection")
     action.add_argument("--contract", choices=["diff"], help="what changed in the data's columns")
@@ -73,7 +75,11 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--scheduler", metavar="URL", help="a Dask cluster, tcp://host:port")
     flags.add_argument("--stack", metavar="NAME", help="a ZenML stack under configs/stacks/")
     flags.add_argument("--port", type=int, metavar="N", help="for --serve, --dashboard")
-    flags.add_argument("--target", choices=["local", "ecr", "ec2"], help="where --deploy delivers")
+    flags.add_argument(
+        "--target", metavar="NAME", help="column for --init; where --deploy delivers"
+    )
+    flags.add_argument("--name", metavar="NAME", help="of the problem that --init writes")
+    flags.add_argument("--yes", action="store_true", help="take what --init is not sure of")
     flags.add_argument("--since", metavar="TIME", help="for --monitor: 12h, 7d, 2026-03-01")
     flags.add_argument("--retrain", action="store_true", help="train where --monitor finds it due")
     flags.add_argument("--json", action="store_true", help="answer for programs")

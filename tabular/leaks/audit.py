@@ -114,6 +114,14 @@ def audit_leaks(train: pd.DataFrame, test_inputs: pd.DataFrame, problem: Problem
     )
 
 
+def column_findings(rows: pd.DataFrame, problem: Problem) -> list[Finding]:
+    """What the rules on columns find in (n, k) typed rows, target included; no split is needed."""
+    columns = inspect_columns(rows, problem)
+    target = target_values(rows[problem.target.column].to_numpy(), problem.task)
+    scores = _single_scores(columns, target, problem)
+    return _column_findings(rows, columns, target, scores, problem)
+
+
 def _single_scores(
     columns: Sequence[Inspected], target: TargetValues, problem: Problem
 ) -> dict[str, float]:
