@@ -11,7 +11,7 @@ from uuid import uuid4
 from deploy.engine import Engine, reason
 from deploy.host.checks import readiness
 from deploy.host.docker import HARDENED, PORT
-from tabular.errors import RefusedError
+from tabular.errors import ConfigError, RefusedError
 
 READY_S = 60.0
 POLL_S = 0.05
@@ -44,14 +44,31 @@ def start(engine: Engine, image: str, name: str, *, port: int, keep: bool = Fals
         keep: Start it again when it ends or the machine does.
 
     Raises:
-        EngineError: The port is taken, or the image is of another architecture.
+        ConfigError: The image is of another architecture.
+        EngineError: The port is taken.
     """
+    check_architecture(engine, image)
     lasting = ("--restart=unless-stopped", "--log-opt=max-size=10m") if keep else ()
     published = f"--publish=127.0.0.1:{port or ''}:{PORT}"
     engine.call(
         "run", "--detach", f"--name={name}", "--pull=never", *HARDENED, *lasting, published, image,
         what=f"starting {image}",
     )  # fmt: skip
+
+
+def check_architecture(engine: Engine, image: str) -> None:
+    """Refuse an image that this engine's processor cannot run.
+
+    Raises:
+        ConfigError: It is of another architecture.
+    """
+    found = (engine.inspect("image", image) or {}).get("Architecture")
+    own = engine.call("version", "--format={{.Server.Arch}}", what="asking the engine")
+    if found not in (None, own):
+        raise ConfigError(
+            f"{image} is made for {found} and this engine runs {own}; name a base image of {own} "
+            "by BENTOLINE_BASE_IMAGE, and unset DOCKER_DEFAULT_PLATFORM."
+        )
 
 
 def wait_ready(engine: Engine, name: str, timeout_s: float = READY_S) -> tuple[int, float]:

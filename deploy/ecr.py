@@ -5,28 +5,23 @@ from __future__ import annotations
 import http.client
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+from deploy import aws
 from deploy.engine import Engine
+from deploy.image import Release
 from deploy.settings import Settings
 from tabular.errors import ConfigError, StoreError
 
-TIMEOUT_S = 10
 MANIFESTS = ", ".join(
     f"application/vnd.{kind}+json"
     for kind in ("docker.distribution.manifest.v2", "oci.image.manifest.v1")
 )
-EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
-REFUSED = (
-    "AccessDenied", "AccessDeniedException", "AuthFailure", "InvalidClientTokenId",
-    "InvalidSignatureException", "SignatureDoesNotMatch", "UnauthorizedOperation",
-    "UnrecognizedClientException",
-)  # fmt: skip
+NEEDS = "ecr:DescribeRepositories and ecr:GetAuthorizationToken"
 
 
 @dataclass(frozen=True)
@@ -56,35 +51,61 @@ class Repository:
             ConfigError: The registry does not take the token.
             StoreError: The registry does not answer.
         """
-        status, headers = self._head(f"/v2/{self.name}/manifests/{tag}")
+        status, headers, _ = self._ask("HEAD", f"/v2/{self.name}/manifests/{tag}")
         if status == 404:
             return None
+        self._check(status, tag)
+        if "Docker-Content-Digest" not in headers:
+            raise StoreError(f"registry {self.host}: it names no digest for {self.name}:{tag}.")
+        return str(headers["Docker-Content-Digest"])
+
+    def labels(self, digest: str) -> dict[str, str]:
+        """The labels of an image, read without pulling it.
+
+        Raises:
+            ConfigError: The registry does not take the token.
+            StoreError: The registry does not answer.
+        """
+        status, _, manifest = self._ask("GET", f"/v2/{self.name}/manifests/{digest}")
+        self._check(status, digest)
+        config = json.loads(manifest).get("config", {}).get("digest", "")
+        status, headers, found = self._ask("GET", f"/v2/{self.name}/blobs/{config}")
+        if status in (302, 307):  # to S3, by an address that is signed itself
+            address = urlsplit(headers["Location"])
+            path = f"{address.path}?{address.query}"
+            elsewhere = Repository(f"{address.scheme}://{address.netloc}", self.name, "")
+            status, _, found = elsewhere._ask("GET", path)
+        self._check(status, digest)
+        return dict(json.loads(found).get("config", {}).get("Labels") or {})
+
+    def _check(self, status: int, tag: str) -> None:
+        """Refuse an answer that is none."""
         if status in (401, 403):
             raise ConfigError(
                 f"registry {self.host}: it refused the token for {self.name} (status {status}), "
                 "which may have expired; renew your AWS credentials and run it again."
             )
-        if status != 200 or "Docker-Content-Digest" not in headers:
+        if status != 200:
             raise StoreError(
                 f"registry {self.host}: it answered {status} for {self.name}:{tag}; try it later."
             )
-        return str(headers["Docker-Content-Digest"])
 
-    def _head(self, path: str) -> tuple[int, http.client.HTTPMessage]:
+    def _ask(self, method: str, path: str) -> tuple[int, http.client.HTTPMessage, bytes]:
         is_plain = self.address.startswith("http://")
         kind = http.client.HTTPConnection if is_plain else http.client.HTTPSConnection
-        connection = kind(self.host, timeout=TIMEOUT_S)
+        connection = kind(self.host, timeout=aws.TIMEOUT_S)
+        headers = {"Accept": MANIFESTS}
+        if self.token:
+            headers["Authorization"] = f"Basic {self.token}"
         try:
-            headers = {"Authorization": f"Basic {self.token}", "Accept": MANIFESTS}
-            connection.request("HEAD", path, headers=headers)
+            connection.request(method, path, headers=headers)
             answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise StoreError(
                 f"registry {self.host}: it does not answer ({error}); look at the network, and "
                 "BENTOLINE_ECR_HOST if you set it. Nothing was pushed."
             ) from error
-        else:
-            return answer.status, answer.headers
         finally:
             connection.close()
 
@@ -97,16 +118,15 @@ def open_repository(settings: Settings) -> Repository:
             repository, or it lets tags be overwritten.
         StoreError: AWS does not answer.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        client = _client()
-        found = client.describe_repositories(repositoryNames=[settings.repository])
+    name = settings.repository
+    missing = (
+        f"there is no repository '{name}'; make it (aws ecr create-repository --repository-name "
+        f"{name} --image-tag-mutability IMMUTABLE), or name another by BENTOLINE_ECR_REPOSITORY."
+    )
+    with aws.asking("ECR", NEEDS, {"RepositoryNotFoundException": missing}):
+        client = aws.client("ecr")
+        found = client.describe_repositories(repositoryNames=[name])
         given = client.get_authorization_token()["authorizationData"][0]
-    except ClientError as error:
-        raise _refused(error.response["Error"], settings.repository) from error
-    except BotoCoreError as error:
-        raise _unreachable(error) from error
     repository = found["repositories"][0]
     if repository.get("imageTagMutability") != "IMMUTABLE":
         raise ConfigError(
@@ -118,39 +138,56 @@ def open_repository(settings: Settings) -> Repository:
     return Repository(address.rstrip("/"), name, given["authorizationToken"])
 
 
-def check_tag(repository: Repository, tag: str) -> None:
-    """Refuse a tag that an image has already.
+def pushed(repository: Repository, release: Release) -> str | None:
+    """The digest of a release that an earlier, killed run pushed; None where its tag is free.
 
     Raises:
-        ConfigError: It is taken.
+        ConfigError: Another image has the tag.
     """
-    if digest := repository.digest(tag):
-        raise ConfigError(
-            f"registry {repository.host}: {repository.name}:{tag} is taken already, by {digest}, "
-            "and a tag is never given twice; promote another version, commit what you changed, or "
-            "delete it (aws ecr batch-delete-image) where a deployment died after its push."
-        )
+    digest = repository.digest(release.tag)
+    if digest is None or release.labels.items() <= repository.labels(digest).items():
+        return digest
+    raise ConfigError(
+        f"registry {repository.host}: {repository.name}:{release.tag} is taken already, by "
+        f"{digest} of another bundle, and a tag is never given twice; promote another version, or "
+        "commit what you changed."
+    )
 
 
-def push(engine: Engine, image: str, repository: Repository, tag: str) -> str:
-    """Push an image of this machine under a free tag, and return its digest.
+def push(engine: Engine, image: str, repository: Repository, release: Release) -> str:
+    """Push an image of this machine, unless its tag has it already, and return its digest.
 
     Raises:
-        ConfigError: The tag is taken.
+        ConfigError: Another image has the tag.
         EngineError: The registry did not take it.
     """
-    check_tag(repository, tag)
-    there = repository.image(tag)
+    if digest := pushed(repository, release):
+        return digest
+    there = repository.image(release.tag)
     engine.call("tag", image, there, what=f"naming {there}")
     try:
         with logged_in(engine, repository) as own:
             own.call("push", there, what=f"pushing {there}")
     finally:
         engine.tries("rmi", there)  # the name only: the image keeps its local one
-    digest = repository.digest(tag)
+    digest = repository.digest(release.tag)
     if digest is None:
         raise StoreError(f"registry {repository.host}: {there} is not there after its push.")
     return digest
+
+
+def adopt(engine: Engine, repository: Repository, release: Release, digest: str) -> str:
+    """Pull what an earlier run pushed, in place of building it again, and return its id.
+
+    Raises:
+        EngineError: It cannot be pulled.
+    """
+    there = f"{repository.host}/{repository.name}@{digest}"
+    with logged_in(engine, repository) as own:
+        own.call("pull", "--quiet", there, what=f"pulling {there}")
+    engine.call("tag", there, release.image, what=f"naming {release.image}")
+    engine.tries("rmi", there)
+    return engine.image_id(release.image)
 
 
 def verify(engine: Engine, image_id: str, repository: Repository, digest: str) -> None:
@@ -179,46 +216,3 @@ def logged_in(engine: Engine, repository: Repository) -> Iterator[Engine]:
         auths = {"auths": {repository.host: {"auth": repository.token}}}
         (Path(folder) / "config.json").write_text(json.dumps(auths), encoding="utf-8")
         yield engine.with_config(Path(folder))
-
-
-def _client() -> Any:
-    from boto3.session import Session
-    from botocore.config import Config
-
-    limits = Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"max_attempts": 2})
-    return Session().client("ecr", config=limits)
-
-
-def _refused(error: Mapping[str, Any], repository: str) -> ConfigError:
-    code = error.get("Code", "")
-    if code == "RepositoryNotFoundException":
-        return ConfigError(
-            f"ECR: there is no repository '{repository}'; make it (aws ecr create-repository "
-            f"--repository-name {repository} --image-tag-mutability IMMUTABLE), or name another by "
-            "BENTOLINE_ECR_REPOSITORY."
-        )
-    if code in EXPIRED:
-        return ConfigError("ECR: your AWS credentials expired; renew them and run it again.")
-    if code in REFUSED:
-        return ConfigError(
-            f"ECR: your AWS credentials are refused ({code}); they need "
-            "ecr:DescribeRepositories and ecr:GetAuthorizationToken."
-        )
-    return ConfigError(
-        f"ECR: it refused what was asked ({code}: {error.get('Message', '')[:200]})."
-    )
-
-
-def _unreachable(error: Exception) -> ConfigError | StoreError:
-    from botocore import exceptions
-
-    if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
-        return ConfigError(
-            "ECR: there are no AWS credentials; log in (aws sso login), or set AWS_ACCESS_KEY_ID "
-            "and AWS_SECRET_ACCESS_KEY."
-        )
-    if isinstance(error, exceptions.NoRegionError):
-        return ConfigError("ECR: no AWS region is named; set AWS_DEFAULT_REGION.")
-    if isinstance(error, exceptions.TokenRetrievalError | exceptions.SSOTokenLoadError):
-        return ConfigError("ECR: your AWS session expired; log in again (aws sso login).")
-    return StoreError(f"ECR: AWS does not answer ({str(error)[:200]}); try again later.")

@@ -77,6 +77,6 @@ else
     make_base
     base=$BASE
 fi
-# What the tests push to; nothing else needs it.
-command -v docker-registry >/dev/null || [ "$(id -u)" -ne 0 ] || install_packages docker-registry
+# What the tests push to, release behind and load with; nothing else needs them.
+[ "$(id -u)" -ne 0 ] || install_packages docker-registry nginx-light wrk
 echo "engine $(docker version --format '{{.Server.Version}}'), base image $base"

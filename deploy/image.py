@@ -14,7 +14,7 @@ from deploy.settings import Settings
 from tabular.bundle import Bundle, load_bundle
 from tabular.contract import Frozen
 from tabular.errors import ConfigError, StoreError
-from tabular.registry import open_registry
+from tabular.registry import Registry, open_registry
 
 NAME = "bentoline"
 DIRTY = "-dirty"
@@ -27,11 +27,16 @@ SHORT = 12
 
 
 class Release(Frozen):
-    """One published version, built from the code of one commit."""
+    """One published version, built from the code of one commit.
+
+    `bundle` is the sha256 of its manifest, which names every other file: versions of two registries
+    may have the same name.
+    """
 
     problem: str
     version: str
     commit: str
+    bundle: str
 
     @property
     def tag(self) -> str:
@@ -45,12 +50,23 @@ class Release(Frozen):
 
     @property
     def labels(self) -> dict[str, str]:
-        """By their names under org.opencontainers.image."""
+        """What the image says of itself, so that a release is known again where it was pushed."""
         return {
-            "title": f"{NAME} {self.problem}",
-            "version": self.version,
-            "revision": self.commit,
+            "org.opencontainers.image.title": f"{NAME} {self.problem}",
+            "org.opencontainers.image.version": self.version,
+            "org.opencontainers.image.revision": self.commit,
+            f"{NAME}.bundle": self.bundle,
         }
+
+
+def release_of(registry: Registry, problem: str, version: str, root: Path) -> Release:
+    """What a version is called when it is built from the checkout as it stands.
+
+    Raises:
+        ConfigError: The folder is no git checkout, or there is no such version.
+    """
+    bundle = registry.manifest(problem, version)["sha256"]
+    return Release(problem=problem, version=version, commit=revision(root), bundle=bundle)
 
 
 def released_bundle(release: Release, registry: str, public_key: str) -> Bundle:
@@ -132,7 +148,7 @@ def build_image(
     if settings.certificates:
         arguments += ["--secret", f"id=certificates,src={settings.certificates}"]
     for name, value in release.labels.items():
-        arguments += ["--label", f"org.opencontainers.image.{name}={value}"]
+        arguments += ["--label", f"{name}={value}"]
     before = engine.inspect("image", release.image)
     engine.call(*arguments, str(bento), what=f"building {release.image}")
     image_id = engine.image_id(release.image)

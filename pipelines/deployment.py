@@ -10,6 +10,7 @@ from deploy.settings import Settings
 from steps.build_bento import build_bento
 from steps.containerize import containerize
 from steps.push import push
+from steps.roll_out import roll_out
 from steps.run_here import run_here
 from steps.smoke_test import smoke_test
 from steps.verify import verify
@@ -21,10 +22,23 @@ def deployment_to_ecr(
 ) -> None:
     """From a published version to a tested image in ECR, its digest written down."""
     bento = build_bento(release, registry, root, home, public_key)
-    image_id = containerize(bento, release, settings, root)
+    image_id = containerize(bento, release, settings, root, for_registry=True)
     smoke_test(image_id, release, registry, public_key)
     digest = push(image_id, release, settings, after="smoke_test")
     verify(image_id, digest, release, settings, registry)
+
+
+@pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
+def deployment_to_ec2(
+    release: Release, settings: Settings, registry: str, root: str, home: str, public_key: str
+) -> None:
+    """From a published version to a verified image that serves on every host of the group."""
+    bento = build_bento(release, registry, root, home, public_key)
+    image_id = containerize(bento, release, settings, root, for_registry=True)
+    smoke_test(image_id, release, registry, public_key)
+    digest = push(image_id, release, settings, after="smoke_test")
+    image = verify(image_id, digest, release, settings, registry)
+    roll_out(image, release, settings, registry, public_key)
 
 
 @pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
@@ -33,6 +47,6 @@ def deployment_to_local(
 ) -> None:
     """From a published version to a tested image that serves on this machine."""
     bento = build_bento(release, registry, root, home, public_key)
-    image_id = containerize(bento, release, settings, root)
+    image_id = containerize(bento, release, settings, root, for_registry=False)
     smoke_test(image_id, release, registry, public_key)
     run_here(image_id, release, registry, public_key, after="smoke_test")

@@ -15,6 +15,6 @@ from deploy.settings import Settings
 def push(image_id: str, release: Release, settings: Settings) -> Annotated[str, "digest"]:
     """The digest that the registry gave the image."""
     repository = ecr.open_repository(settings)
-    digest = ecr.push(find_engine(os.environ), image_id, repository, release.tag)
+    digest = ecr.push(find_engine(os.environ), image_id, repository, release)
     log_metadata({"image": repository.image(release.tag), "digest": digest})
     return digest

@@ -12,7 +12,6 @@ from typing import Any
 from .docker import Docker
 from .errors import UnfitError
 
-READY_S = 15.0
 POLL_S = 0.05
 N_REQUESTS = 40
 SLOW_SHARE = 0.05
@@ -53,14 +52,14 @@ def readiness(port: int) -> tuple[int, dict[str, Any]]:
         connection.close()
 
 
-def check_ready(docker: Docker, container: str, port: int) -> None:
+def check_ready(docker: Docker, container: str, port: int, *, within_s: float) -> None:
     """Wait until a container is ready.
 
     Raises:
         UnfitError: It ended, says that it will not be ready, or is not in time.
     """
     begun = time.monotonic()
-    while time.monotonic() - begun < READY_S:
+    while time.monotonic() - begun < within_s:
         state = docker.inspect("container", container).get("State", {})
         if not state.get("Running"):
             raise UnfitError(f"the container ended before it was ready: {docker.log(container)}.")
@@ -71,7 +70,7 @@ def check_ready(docker: Docker, container: str, port: int) -> None:
             raise UnfitError(f"the container is not ready: {answer.get('reason', status)}")
         time.sleep(POLL_S)
     said = docker.log(container)
-    raise UnfitError(f"the container was not ready after {READY_S:g} s: {said}.")
+    raise UnfitError(f"the container was not ready after {within_s:g} s: {said}.")
 
 
 def check_golden(connection: Connection, golden: Sequence[dict[str, Any]]) -> None:

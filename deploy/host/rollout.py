@@ -103,7 +103,7 @@ def switch(site: Site) -> None:
     slot = site.proxy.idle
     name, port = site.container(slot), site.proxy.port_of(slot)
     with _undone(lambda: _give_up(site)):
-        check_ready(site.docker, name, port)
+        check_ready(site.docker, name, port, within_s=site.host.ready_s)
         _check_answers(site, Connection(port))
         site.docker.call("update", "--restart=unless-stopped", name, what=f"keeping {name}")
         site.proxy.configure()

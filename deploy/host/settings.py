@@ -19,6 +19,7 @@ class Host:
 
     `port` is the proxy's, 0 the one that the release names; both containers have the next two, on
     the loopback. `environment` is a file of variables for the container, such as BENTOLINE_TOKEN.
+    `ready_s` is how long a new container may take until it is ready.
     """
 
     name: str = "bentoline"
@@ -28,6 +29,7 @@ class Host:
     sites: str = "/etc/nginx/conf.d"
     nginx: tuple[str, ...] = ("nginx",)
     environment: str = "/etc/bentoline/container.env"
+    ready_s: float = 15.0
 
     @classmethod
     def read(cls, file: Path) -> Host:

@@ -9,33 +9,39 @@ import time
 import warnings
 from typing import Any
 
-from deploy import ecr, local
+from deploy import ec2, ecr, local
 from deploy.engine import find_engine
-from deploy.image import BUILDS, DIRTY, Release, revision
+from deploy.image import BUILDS, DIRTY, Release, release_of
 from deploy.settings import Settings
 from pipelines.console import show_deployment
 from pipelines.outcome import check_report, write_report
 from pipelines.place import Place
 from pipelines.promotion import PRODUCTION, published_problem
 from pipelines.store import open_client, reap_dead_runs, zenml_store
-from tabular.errors import ConfigError, StoreError
+from tabular.errors import ConfigError, StoreError, did_you_mean
 from tabular.registry import Registry
 from tabular.serving import Serving
 
 DONE = 0
-LOCAL, ECR = "local", "ecr"
+LOCAL, ECR, EC2 = "local", "ecr", "ec2"
+TARGETS = (LOCAL, ECR, EC2)
 
 
 def run(options: argparse.Namespace, place: Place) -> int:
     """Build, test and deliver the image of the production version; a failing test is raised."""
     begun = time.monotonic()
     check_report(options.report)
+    target = options.target or LOCAL
+    if target not in TARGETS:
+        raise ConfigError(
+            f"--target: '{target}' is no place to deliver to{did_you_mean(target, TARGETS)}; "
+            f"there are {', '.join(TARGETS)}."
+        )
     registry = place.open_registry()
     problem = published_problem(registry, options.problem)
     version = registry.resolve(problem, PRODUCTION)
-    release = Release(problem=problem, version=version, commit=revision(place.root))
+    release = release_of(registry, problem, version, place.root)
     settings = Settings.of(os.environ)
-    target = options.target or LOCAL
     check_target(target, release, settings, registry)
     with zenml_store(place.home):
         outcome = deliver(target, release, settings, place)
@@ -49,8 +55,8 @@ def check_target(target: str, release: Release, settings: Settings, registry: Re
     """Refuse what could not be delivered, before anything is built.
 
     Raises:
-        ConfigError: No engine answers, the port or the tag is taken, ECR does not let us push, or
-            the code is not as committed.
+        ConfigError: No engine answers, the port or the tag is taken, AWS does not let us deliver,
+            or the code is not as committed.
     """
     engine = find_engine(os.environ)
     if target == LOCAL:
@@ -63,7 +69,9 @@ def check_target(target: str, release: Release, settings: Settings, registry: Re
             f"--deploy: the code is not as commit {release.commit.removesuffix(DIRTY)} has it, and "
             "the image's tag would name that; commit what you changed, or use --target local."
         )
-    ecr.check_tag(ecr.open_repository(settings), release.tag)
+    ecr.pushed(ecr.open_repository(settings), release)
+    if target == EC2:
+        ec2.check(settings)
 
 
 def deliver(target: str, release: Release, settings: Settings, place: Place) -> dict[str, Any]:
@@ -76,7 +84,11 @@ def deliver(target: str, release: Release, settings: Settings, place: Place) -> 
     reap_dead_runs(open_client())
     from pipelines import deployment
 
-    pipeline = deployment.deployment_to_ecr if target == ECR else deployment.deployment_to_local
+    pipeline = {
+        LOCAL: deployment.deployment_to_local,
+        ECR: deployment.deployment_to_ecr,
+        EC2: deployment.deployment_to_ec2,
+    }[target]
     key = str(place.public_key or "")
     try:
         run = pipeline(release, settings, place.registry, str(place.root), str(place.home), key)

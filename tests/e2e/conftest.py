@@ -81,7 +81,7 @@ class Builder:
         """A Bento of the bundle, and the image around it."""
         home = self._folder / f"{len(self.made)}-{name}"
         bento = build_bento(bundle.path, home, root=self._checkout, public_key=None)
-        release = Release(problem=f"test-{name}", version="v1", commit=COMMIT)
+        release = Release(problem=f"test-{name}", version="v1", commit=COMMIT, bundle="ab")
         image_id = build_image(
             self._machine.engine,
             bento,

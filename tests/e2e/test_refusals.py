@@ -160,13 +160,14 @@ def test_a_registry_that_is_away(refused):
 def test_a_taken_tag(refused, checkout, aws, engine, tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
     engine.call("build", "--tag", "bentoline:any", str(tmp_path), what="building")
-    tag = Release(problem="tiny", version="v1", commit=revision(checkout)).tag
+    other = Release(problem="tiny", version="v1", commit=revision(checkout), bundle="another")
     repository = ecr.Repository(aws.environment["BENTOLINE_ECR_HOST"], "third", aws.token)
-    digest = ecr.push(engine, "bentoline:any", repository, tag)
+    digest = ecr.push(engine, "bentoline:any", repository, other)
     engine.tries("rmi", "bentoline:any")
     said = refused(BENTOLINE_ECR_REPOSITORY="third")
-    assert f"third:{tag} is taken already, by {digest}" in said
-    assert "commit what you changed, or delete it (aws ecr batch-delete-image)" in said
+    assert f"third:{other.tag} is taken already, by {digest}" in said
+    assert "of another bundle" in said
+    assert "promote another version, or commit what you changed" in said
 
 
 def test_code_that_is_not_committed(refused, checkout):

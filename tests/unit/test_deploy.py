@@ -55,10 +55,10 @@ def client(folder, version, script="exit 0"):
 
 
 def test_a_release_is_named_after_problem_version_and_commit():
-    release = Release(problem="iris", version="v3", commit="0123456789ab")
+    release = Release(problem="iris", version="v3", commit="0123456789ab", bundle="ab")
     assert release.tag == "iris-v3-0123456789ab"
     assert release.image == "bentoline:iris-v3-0123456789ab"
-    assert release.labels["revision"] == "0123456789ab"
+    assert release.labels["org.opencontainers.image.revision"] == "0123456789ab"
 
 
 def test_settings_come_from_the_environment_and_hold_no_secret(tmp_path):
@@ -126,7 +126,7 @@ def test_a_tag_has_the_digest_that_the_registry_names():
         (401, ConfigError, "may have expired; renew your AWS credentials"),
         (403, ConfigError, r"refused the token for bentoline \(status 403\)"),
         (500, StoreError, "it answered 500 for bentoline:t"),
-        (200, StoreError, "it answered 200 for bentoline:t"),  # and named no digest
+        (200, StoreError, "it names no digest for bentoline:t"),
     ],
 )
 def test_a_registry_that_does_not_tell(status, error, sentence):
