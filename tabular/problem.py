@@ -75,8 +75,9 @@ class Problem(Frozen):
     promotion: Promotion = Promotion()
     """What a challenger must show."""
     serving: Serving = Serving()
-    log: LogConfig = LogConfig()
     """How the service answers."""
+    log: LogConfig = LogConfig()
+    """What is kept of each answer."""
     monitor: Monitor = Monitor()
     """How answered rows are held against training rows."""
     retrain: Retrain = Retrain()

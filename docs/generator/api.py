@@ -46,6 +46,10 @@ OTHERS = {
     "GET /openapi.json": ("The OpenAPI 3.1 document of the version that serves", "200, 503"),
     "GET /versions": ("Versions, their metrics and verdicts", "200"),
     "POST /explain": ("What moved the answer to one record", "200, 400, 413, 415, 422, 503"),
+    "POST /labels": (
+        "Take what turned out to be true; needs `BENTOLINE_TOKEN`",
+        "200, 401, 415, 422, 503",
+    ),
     "POST /train": ("Start a training run; needs `BENTOLINE_TOKEN`", "202, 401, 409"),
     "GET /train/ID": ("The state of that run, and the end of what it printed", "200, 401, 404"),
 }

@@ -30,6 +30,15 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add every decision to the part of the navigation that ends with the page about them."""
+    for part in config.nav or []:
+        for places in part.values():
+            if ADRS in places:
+                places += [f"adr/{file.name}" for file in decisions()]
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
     for place, make in PAGES.items():
@@ -44,6 +53,10 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 def adr_list() -> str:
     """Every decision by its title."""
-    files = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
-    titles = {one.name: one.read_text(encoding="utf-8").partition("\n")[0] for one in files}
+    titles = {one.name: one.read_text("utf-8").partition("\n")[0] for one in decisions()}
     return "\n".join(f"- [{title.removeprefix('# ')}]({name})" for name, title in titles.items())
+
+
+def decisions() -> list[Path]:
+    """The pages of single decisions, in order."""
+    return sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))

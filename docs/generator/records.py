@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from docs.generator.tables import code, json_block, table
 from service.metrics import Metrics
+from tabular.drift.gauges import HELP
 from tabular.stores.folder import FolderStore
 from tabular.versions.moves import Alias
 
@@ -31,6 +32,10 @@ RECORD_KEYS = {
     "format": "Of the document.",
     "sha256": "Of the document, so that a changed one is noticed.",
 }
+MONITOR_INTRODUCTION = """## From the monitor
+
+Of the last look at each problem, by `problem` and where it says so by `column`. They stand in
+`monitor/PROBLEM.prom` of the home, and a service of the same home shows them too."""
 AUDIT_INTRODUCTION = """One file for each move of an alias, and for each attempt that was refused:
 `PROBLEM/audit/ALIAS/SEQ-TOKEN.json` in the registry. `python run.py --status --json` gives all
 of them, oldest first."""
@@ -53,11 +58,14 @@ def metrics_page() -> str:
         family = next(iter(collector.describe()))
         name = family.name + SUFFIX.get(family.type, "")
         rows.append((code(name), family.type, ", ".join(map(code, own)), family.documentation))
+    drift = [(code(name), "gauge", words) for name, words in HELP.items()]
     return "\n\n".join(
         [
             "# Metrics",
             "`GET /metrics` shows these beside BentoML's own, added up over the workers.",
             table(("metric", "type", "labels", "what it says"), rows),
+            MONITOR_INTRODUCTION,
+            table(("metric", "type", "what it says"), drift),
         ]
     )
 
