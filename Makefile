@@ -56,7 +56,7 @@ bench-serve: $(VENV)/.installed-dev ## Measure the service beside its peers; nee
 	$(BIN)/python -m benchmarks.serve
 
 docs: $(VENV)/.installed-dev ## Build the site with its generated reference into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 engine: ## Start a container engine, and make a base image where none can be pulled
 	bash deploy/engine.sh
