@@ -26,16 +26,25 @@ ifdef BENTOLINE_DATA
 export BENTOLINE_DATA
 endif
 
-.PHONY: help train test check bench-train bench-data bench-serve docs engine lock
+.PHONY: help train serve up test e2e check bench-train bench-data bench-serve docs engine lock
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 train: $(VENV)/.installed ## Train the first problem; PROBLEM=NAME another, DATA=FILE your own rows
 	$(BIN)/python run.py --train $(if $(PROBLEM),--problem $(PROBLEM)) $(if $(DATA),--data $(DATA))
 
+serve: $(VENV)/.installed ## Answer over HTTP; PROBLEM=NAME, PORT=N
+	$(BIN)/python run.py --serve $(if $(PROBLEM),--problem $(PROBLEM)) $(if $(PORT),--port $(PORT))
+
+up: $(VENV)/.installed ## The whole system by Compose: checked, built, started, explained
+	@$(BIN)/python -m deploy.system
+
 test: $(VENV)/.installed-dev ## Run every test that can run here, and say why others are skipped
 	$(BIN)/python -m pytest tests -ra
+
+e2e: $(VENV)/.installed-dev ## Run the tests that need a container engine, and say why one is skipped
+	$(BIN)/python -m pytest tests/e2e -ra
 
 check: $(VENV)/.installed-dev ## Lint, format, types and the direction of imports
 	$(BIN)/ruff check .

@@ -41,7 +41,7 @@ def make(*arguments: str) -> str:
 
 def makefile_targets() -> set[str]:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z][a-z-]*):(?!=)", text, flags=re.MULTILINE))
+    return set(re.findall(r"^([a-z][a-z0-9-]*):(?!=)", text, flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -74,12 +74,12 @@ def test_dev_lock_holds_all_of_the_plain_lock() -> None:
     assert {entry: hashes for entry, hashes in dev.items() if entry in plain} == plain
 
 
-def test_make_help_lists_every_target_and_at_most_a_dozen() -> None:
+def test_make_help_lists_every_target_and_about_a_dozen() -> None:
     lines = make("help").splitlines()
     listed = {line.split()[1]: line.split()[2:] for line in lines}
     assert set(listed) == makefile_targets()
     assert all(listed.values())
-    assert len(listed) <= 12
+    assert len(listed) <= 14
 
 
 def test_make_without_a_target_is_help() -> None:
