@@ -6,9 +6,11 @@ set -euo pipefail
 : "${AWS_DEFAULT_REGION:?}" "${BENTOLINE_PORT:?}" "${BENTOLINE_PARAMETERS:?}" "${BENTOLINE_SECRETS:?}"
 
 dnf install --assumeyes --quiet docker nginx ruby wget
+mkdir -p /etc/bentoline /etc/docker /var/lib/bentoline
+# A restart of the engine, such as an update's, then takes no container's connections away.
+echo '{"live-restore": true, "userland-proxy": false}' >/etc/docker/daemon.json
 systemctl enable --now docker nginx
 
-mkdir -p /etc/bentoline /var/lib/bentoline
 printf '{"port": %d}\n' "$BENTOLINE_PORT" >/etc/bentoline/host.json
 
 # What the container is started with. It is written again every few minutes, so that a secret that
