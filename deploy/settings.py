@@ -10,6 +10,7 @@ from tabular.contract import Frozen
 REPOSITORY = "bentoline"
 APPLICATION = "bentoline"
 GROUP = "bentoline"
+SERVICE = "bentoline"
 
 
 class Settings(Frozen):
@@ -18,7 +19,8 @@ class Settings(Frozen):
     `base` stands in for the Dockerfile's own base image where it is not empty. `certificates` is
     the PEM file of a proxy that reads TLS. `registry_host` is asked in place of the registry that
     ECR names, such as http://127.0.0.1:5000. `application` and `group` are CodeDeploy's, and
-    `bucket` is where its revisions lie; empty, nothing can be rolled out to EC2.
+    `bucket` is where its revisions lie; empty, nothing can be rolled out to EC2. `service` is App
+    Runner's.
     """
 
     base: str = ""
@@ -28,13 +30,15 @@ class Settings(Frozen):
     application: str = APPLICATION
     group: str = GROUP
     bucket: str = ""
+    service: str = SERVICE
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Settings:
         """Read BENTOLINE_BASE_IMAGE, PIP_CERT, and where to deliver.
 
         For ECR these are BENTOLINE_ECR_REPOSITORY and BENTOLINE_ECR_HOST; for EC2
-        BENTOLINE_CODEDEPLOY_APPLICATION, BENTOLINE_CODEDEPLOY_GROUP and BENTOLINE_RELEASES_BUCKET.
+        BENTOLINE_CODEDEPLOY_APPLICATION, BENTOLINE_CODEDEPLOY_GROUP and BENTOLINE_RELEASES_BUCKET;
+        for App Runner BENTOLINE_APPRUNNER_SERVICE.
         """
         certificates = environ.get("PIP_CERT", "")
         return cls(
@@ -45,4 +49,5 @@ class Settings(Frozen):
             application=environ.get("BENTOLINE_CODEDEPLOY_APPLICATION") or APPLICATION,
             group=environ.get("BENTOLINE_CODEDEPLOY_GROUP") or GROUP,
             bucket=environ.get("BENTOLINE_RELEASES_BUCKET", ""),
+            service=environ.get("BENTOLINE_APPRUNNER_SERVICE") or SERVICE,
         )
