@@ -15,12 +15,18 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=certificat
     && /opt/pip/bin/pip --python /opt/venv/bin/python install --quiet \
         --disable-pip-version-check --no-compile --no-deps --require-hashes --only-binary :all: \
         --requirement /tmp/requirements.txt
-# Half of what comes is never read: tests, and the description of every AWS service but the two that
+# Half of what comes is never read: tests, sources of what is compiled, tools that make models, a
+# second onnxruntime for programs in C, and the description of every AWS service but the two that
 # read a registry in S3. Compiled after that, in parallel, since a read-only root keeps no bytecode.
-RUN find /opt/venv -name tests -type d -prune -exec rm -r {} + \
-    && find /opt/venv/lib/python3*/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
+WORKDIR /opt/venv/lib
+RUN find . \( -name tests -o -name test \) -type d -prune -exec rm -r {} + \
+    && find . -type f \( -name '*.py[ix]' -o -name '*.px[di]' -o -name '*.[ach]' -o -name '*.[ch]pp' \) -delete \
+    && rm -rf python3*/site-packages/onnxruntime/*/libonnxruntime.so* \
+        python3*/site-packages/onnxruntime/transformers \
+        python3*/site-packages/onnxruntime/quantization python3*/site-packages/onnxruntime/tools \
+    && find python3*/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
         ! -name 's3' ! -name 'sts' ! -name 'sso*' -exec rm -r {} + \
-    && python3 -m compileall -q -j 0 /opt/venv/lib
+    && python3 -m compileall -q -j 0 .
 
 # hadolint ignore=DL3006
 FROM ${BASE}
