@@ -13,6 +13,7 @@ from steps.push import push
 from steps.roll_out import roll_out
 from steps.run_here import run_here
 from steps.smoke_test import smoke_test
+from steps.update_service import update_service
 from steps.verify import verify
 
 
@@ -39,6 +40,19 @@ def deployment_to_ec2(
     digest = push(image_id, release, settings, after="smoke_test")
     image = verify(image_id, digest, release, settings, registry)
     roll_out(image, release, settings, registry, public_key)
+
+
+@pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
+def deployment_to_apprunner(
+    release: Release, settings: Settings, registry: str, root: str, home: str, public_key: str
+) -> None:
+    """From a published version to a verified image that an App Runner service answers by."""
+    bento = build_bento(release, registry, root, home, public_key)
+    image_id = containerize(bento, release, settings, root, for_registry=True)
+    smoke_test(image_id, release, registry, public_key)
+    digest = push(image_id, release, settings, after="smoke_test")
+    image = verify(image_id, digest, release, settings, registry)
+    update_service(image, release, settings, registry)
 
 
 @pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
