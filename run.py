@@ -36,6 +36,8 @@ ACTIONS = {
     "dashboard": ("dashboard", ("port",)),
     "doctor": ("doctor", ("stack", "json")),
     "trace": ("trace", ("json",)),
+    "labels": ("labels", ()),
+    "shadow": ("shadow", ("why",)),
 }
 
 
@@ -57,6 +59,8 @@ def parser() -> argparse.ArgumentParser:
     action.add_argument("--serve", action="store_true", help="answer over HTTP")
     action.add_argument("--deploy", action="store_true", help="image of production: test, deliver")
     action.add_argument("--trace", metavar="REQUEST_ID", help="an answer's model, data, commit")
+    action.add_argument("--labels", metavar="FILE", help="what came true; or 'mongodb'")
+    action.add_argument("--shadow", metavar="VERSION", help="answers beside; or off, report")
     action.add_argument("--monitor", action="store_true", help="drift, live metrics, what is due")
     action.add_argument("--dashboard", action="store_true", help="ZenML's pages on all runs")
     action.add_argument("--doctor", action="store_true", help="is every part well? what to mend")

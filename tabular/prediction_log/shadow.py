@@ -1,4 +1,4 @@
-"""When a version in the shadow answers otherwise than production did."""
+"""When a version in the shadow answers otherwise than production did. Needs no Arrow library."""
 
 from __future__ import annotations
 
