@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.live import Model
+from service.text_forms import text_form
 from tabular.bundle import ServedContract
 from tabular.contract import Column
 from tabular.decision import Decision
@@ -114,6 +115,7 @@ def column_schema(column: Column, known: tuple[str, ...]) -> Schema:
     else:
         kind = "string"
     schema["type"] = kind if column.required else [kind, "null"]
+    schema |= text_form(column)
     if column.type == "category" and column.unseen == "refuse" and column.categories:
         schema["enum"] = [*column.categories, *([] if column.required else [None])]
     elif known:

@@ -17,11 +17,9 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
 
 from tests.integration.serving import serving
-from tests.unit.tiny import fitted, graph_of, write_tiny
+from tests.unit.tiny import write_tiny
 
 N_CASES = int(os.environ.get("SCHEMA_CASES", "1000"))
 CHECKS = [
@@ -36,9 +34,7 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("schema")
-    model, X = fitted("binary")
-    answers_missing = make_pipeline(SimpleImputer().fit(X), model)
-    bundle = write_tiny(folder / "v1", graph=graph_of(answers_missing)).path
+    bundle = write_tiny(folder / "v1").path
     with serving(folder, BENTOLINE_BUNDLE=str(bundle)) as server:
         server.wait_for("a model", lambda: server.ask("/readyz")[0] == 200)
         yield server

@@ -213,6 +213,21 @@ def test_card_shows_no_nan_where_every_number_is_nan(task: str) -> None:
     Tags(page)
 
 
+@pytest.mark.parametrize(
+    ("carries", "words"),
+    [
+        ({"candidate": True, "staging": True}, "may be tried in staging"),
+        ({"candidate": True, "staging": False}, "must not be served"),
+    ],
+)
+def test_card_of_a_refused_version_says_how_far_it_goes(
+    carries: dict[str, bool], words: str
+) -> None:
+    report = full_report()
+    report["verdict"] |= {"accepted": False, "carries": {**carries, "production": False}}
+    assert words in render_card(report)
+
+
 @pytest.mark.parametrize(("accepted", "word"), [(True, "Accepted"), (False, "Refused")])
 def test_card_says_the_verdict_in_words(accepted: bool, word: str) -> None:
     report = full_report()

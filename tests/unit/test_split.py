@@ -142,6 +142,15 @@ def test_a_part_without_rows_is_refused():
         split_rows(rows, problem("time", time_column="when"))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_minus_zero_is_the_same_group_as_zero(dtype):
+    rows = table(4).assign(x=np.array([0.0, -0.0, 1.0, np.nan], dtype=dtype), c="a")
+    ids = group_ids(rows, problem("group"))
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
+    assert np.signbit(rows["x"][1])
+
+
 def test_one_group_is_refused():
     rows = table(100)
     rows["x"] = 1
