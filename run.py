@@ -31,7 +31,7 @@ ACTIONS = {
     "status": ("status", ("json",)),
     "diff": ("diff", ("json",)),
     "serve": ("serve", ("port",)),
-    "deploy": ("deploy", ("target",)),
+    "deploy": ("deploy", ("target", "sbom")),
     "monitor": ("monitor", ("since", "retrain", "data")),
     "dashboard": ("dashboard", ("port",)),
     "doctor": ("doctor", ("stack", "json")),
@@ -86,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--yes", action="store_true", help="take what --init is not sure of")
     flags.add_argument("--since", metavar="TIME", help="for --monitor: 12h, 7d, 2026-03-01")
     flags.add_argument("--retrain", action="store_true", help="train where --monitor finds it due")
+    flags.add_argument("--sbom", type=Path, metavar="FILE", help="what is in the image, CycloneDX")
     flags.add_argument("--json", action="store_true", help="answer for programs")
     flags.add_argument("--report", type=Path, metavar="FILE", help="write the outcome as JSON")
     return flags

@@ -9,9 +9,10 @@ import time
 import warnings
 from typing import Any
 
-from deploy import ec2, ecr, local
+from deploy import apprunner, ec2, ecr, local
 from deploy.engine import find_engine
 from deploy.image import BUILDS, DIRTY, Release, release_of
+from deploy.sbom import find_syft, write_sbom
 from deploy.settings import Settings
 from pipelines.console import show_deployment
 from pipelines.outcome import check_report, write_report
@@ -23,8 +24,8 @@ from tabular.registry import Registry
 from tabular.serving import Serving
 
 DONE = 0
-LOCAL, ECR, EC2 = "local", "ecr", "ec2"
-TARGETS = (LOCAL, ECR, EC2)
+LOCAL, ECR, EC2, APPRUNNER = "local", "ecr", "ec2", "apprunner"
+TARGETS = (LOCAL, ECR, EC2, APPRUNNER)
 
 
 def run(options: argparse.Namespace, place: Place) -> int:
@@ -37,6 +38,7 @@ def run(options: argparse.Namespace, place: Place) -> int:
             f"--target: '{target}' is no place to deliver to{did_you_mean(target, TARGETS)}; "
             f"there are {', '.join(TARGETS)}."
         )
+    syft = find_syft(options.sbom) if options.sbom else ""
     registry = place.open_registry()
     problem = published_problem(registry, options.problem)
     version = registry.resolve(problem, PRODUCTION)
@@ -45,6 +47,9 @@ def run(options: argparse.Namespace, place: Place) -> int:
     check_target(target, release, settings, registry)
     with zenml_store(place.home):
         outcome = deliver(target, release, settings, place)
+    if syft:
+        outcome["sbom_sha256"] = write_sbom(syft, outcome["image_id"], options.sbom)
+        registry.record_fact(problem, version, "sbom_sha256", outcome["sbom_sha256"])
     outcome["seconds"] = round(time.monotonic() - begun, 1)
     show_deployment(outcome)
     write_report(options.report, outcome)
@@ -72,6 +77,8 @@ def check_target(target: str, release: Release, settings: Settings, registry: Re
     ecr.pushed(ecr.open_repository(settings), release)
     if target == EC2:
         ec2.check(settings)
+    if target == APPRUNNER:
+        apprunner.check(settings)
 
 
 def deliver(target: str, release: Release, settings: Settings, place: Place) -> dict[str, Any]:
@@ -88,6 +95,7 @@ def deliver(target: str, release: Release, settings: Settings, place: Place) -> 
         LOCAL: deployment.deployment_to_local,
         ECR: deployment.deployment_to_ecr,
         EC2: deployment.deployment_to_ec2,
+        APPRUNNER: deployment.deployment_to_apprunner,
     }[target]
     key = str(place.public_key or "")
     try:
