@@ -71,8 +71,8 @@ def disk(folder: Path) -> str:
     free_gb = shutil.disk_usage(present).free / 1e9
     if free_gb < MIN_FREE_GB:
         raise StoreError(
-            f"{free_gb:.2f} GB are free on the disk of {folder}, a run wants {MIN_FREE_GB:.0f}; free "
-            "some room, or set BENTOLINE_HOME to another disk."
+            f"{free_gb:.2f} GB are free on the disk of {folder}, a run wants {MIN_FREE_GB:.0f}; "
+            "free some room, or set BENTOLINE_HOME to another disk."
         )
     return f"{free_gb:.0f} GB free"
 
