@@ -42,12 +42,19 @@ def authorization(region: str, environ: Mapping[str, str]) -> str:
     headers = signed(find_credentials(environ), region, host, "{}", stamp)
     status, answer = _ask("POST", address, "/", headers, "{}")
     if status != 200:
-        code = str(json.loads(answer or "{}").get("__type", status)).rpartition("#")[2]
         raise HostError(
-            f"ECR refuses a token ({code}); the instance's role needs "
+            f"ECR refuses a token ({_code(answer) or status}); the instance's role needs "
             "ecr:GetAuthorizationToken, ecr:BatchGetImage and ecr:GetDownloadUrlForLayer."
         )
     return str(json.loads(answer)["authorizationData"][0]["authorizationToken"])
+
+
+def _code(answer: str) -> str:
+    """The name of ECR's error; empty where something else than ECR answered."""
+    try:
+        return str(json.loads(answer).get("__type", "")).rpartition("#")[2]
+    except ValueError:
+        return ""
 
 
 def find_credentials(environ: Mapping[str, str]) -> Credentials:
