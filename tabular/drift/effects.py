@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom, gamma
+from scipy.special import gammainccinv
+from scipy.stats import binom
 
 from tabular.decision import Floats
 from tabular.drift.profile import Profile
@@ -103,4 +104,4 @@ def _tail(draws: Floats, tail: float) -> float:
     mean, variance = float(draws.mean()), float(draws.var())
     if mean <= 0 or variance <= 0:
         return 0.0
-    return float(gamma.isf(tail, mean**2 / variance, scale=variance / mean))
+    return float(gammainccinv(mean**2 / variance, tail) * variance / mean)

@@ -82,10 +82,10 @@ class LogWindow:
             self._add(batch)
 
     def _add(self, batch: pa.RecordBatch) -> None:
-        rows = batch.filter(pc.field("role") == PRODUCTION)
+        rows = _where(batch, pc.equal(batch.column("role"), PRODUCTION))
         self._n_shadow += batch.num_rows - rows.num_rows
         latest = pa.scalar(self._now + CLOCK_SLACK, batch.schema.field("at").type)
-        timely = rows.filter(pc.field("at") <= latest)
+        timely = _where(rows, pc.less_equal(rows.column("at"), latest))
         self._n_future += rows.num_rows - timely.num_rows
         if not timely.num_rows:
             return
@@ -94,7 +94,7 @@ class LogWindow:
         for one in pc.value_counts(timely.column("version")).to_pylist():
             self._versions[str(one["values"])] += one["counts"]
         self._inputs.add(inputs_of(timely))
-        own = timely.filter(pc.field("version") == self._version)
+        own = _where(timely, pc.equal(timely.column("version"), self._version))
         for name, counts in self._answers.items():
             if own.num_rows:
                 counts.add(_typed(own.column(name)))
@@ -127,6 +127,11 @@ class LogWindow:
             answers=tuple(one for one in found if one.role == "prediction"),
             score=drift_score(columns),
         )
+
+
+def _where(batch: pa.RecordBatch, wanted: pa.BooleanArray) -> pa.RecordBatch:
+    """The wanted rows; no copy where that is all of them."""
+    return batch if pc.all(wanted, min_count=0).as_py() else batch.filter(wanted)
 
 
 def inputs_of(batch: pa.RecordBatch) -> pa.RecordBatch:

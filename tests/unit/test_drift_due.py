@@ -98,8 +98,13 @@ def test_drift_of_an_unimportant_column_is_not_due():
 
 @pytest.mark.parametrize(
     ("rules", "is_due"),
-    [({}, False), ({"max_age_days": 30}, False), ({"max_age_days": 5}, True)]
-    + [({"min_new_rows": 501}, False), ({"min_new_rows": 500}, True)],
+    [
+        ({}, False),
+        ({"max_age_days": 30}, False),
+        ({"max_age_days": 5}, True),
+        ({"min_new_rows": 501}, False),
+        ({"min_new_rows": 500}, True),
+    ],
 )
 def test_age_and_new_rows_count_where_the_yaml_says_so(rules, is_due):
     assert decide(drift(), live(3.0), **rules).is_due is is_due

@@ -1,4 +1,4 @@
-"""Effects agree with scipy and with hand-made numbers; chance exceeds its limit as seldom as said."""
+"""Effects agree with scipy and hand-made numbers; chance exceeds its limit as seldom as said."""
 
 import numpy as np
 import pytest
