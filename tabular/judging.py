@@ -21,6 +21,7 @@ from tabular.gates import decide as decide_gates
 from tabular.onnx_export import TOLERANCE, Parity, compare
 from tabular.predictor import Predictor
 from tabular.problem import Problem
+from tabular.records import Record
 from tabular.resampling import ResamplingRow
 from tabular.resampling import measure_resampling as resampling_rows
 from tabular.tables.frames import frame_columns
@@ -30,7 +31,7 @@ LATENCY_CALLS = 300
 
 
 class Latency(Frozen):
-    """Milliseconds of one single-row prediction from a plain record, in this process."""
+    """Milliseconds from a plain record to its answer, as the service goes, in this process."""
 
     median: float
     p99: float
@@ -125,7 +126,11 @@ def _latency(
     predictor: Predictor, columns: Columns, problem: Problem, pipeline_answers: pd.DataFrame
 ) -> Latency:
     records = to_records(columns, problem, LATENCY_CALLS)
-    times = [timed(partial(predictor.predict_records, [record])) for record in records * 2]
+
+    def answer(record: Record) -> None:
+        predictor.predict_row(predictor.encode_record(record))
+
+    times = [timed(partial(answer, record)) for record in records * 2]
     settled = times[len(records) :]  # the first round warms up
     return Latency(
         median=float(np.median(settled)),

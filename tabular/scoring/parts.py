@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from tabular.bundle import load_bundle
 from tabular.contract import Array, Violation
-from tabular.decision import Decision
+from tabular.decision import Decision, Floats
 from tabular.errors import StoreError
 from tabular.files import whole_file
 from tabular.predictor import Predictor
@@ -32,6 +32,7 @@ from tabular.tables.arrow_columns import encode_batch, read_batch
 ERRORS, RUN = "_errors", "_run.json"
 ROW, PREDICTION, VERSION = "row_number", "prediction", "model_version"
 FACTS = b"bentoline"
+NO_NUMBER = ("", "", "the model's answer is a finite number")
 ERROR_SCHEMA = pa.schema(
     [(ROW, pa.int64()), ("column", pa.string()), ("value", pa.string()), ("rule", pa.string())]
 )
@@ -166,8 +167,8 @@ def score_batch(
 
     Returns:
         Answers (n rows, order kept): `row_number`, the ids, `prediction` and what goes with it,
-        `model_version`. A row that breaks the contract has null for an answer. And each broken
-        value, its row counted like `row_number`.
+        `model_version`. A row that breaks the contract, or that the model answers by NaN, has null
+        for an answer. And each broken value, its row counted like `row_number`.
     """
     n_rows = batch.num_rows
     columns, broken = read_batch(predictor.contract, batch)
@@ -176,7 +177,10 @@ def score_batch(
     is_refused[[violation.row for violation in broken]] = True
     answers: dict[str, Any] = {ROW: np.arange(first_row, first_row + n_rows)}
     answers |= {_id_name(name): batch.column(name) for name in job.ids}
-    answers |= _decided(predictor.decision, predictor.answer_matrix(X), is_refused)
+    calibrated = predictor.decision.calibrate(predictor.answer_matrix(X))
+    no_number = ~is_refused & ~np.isfinite(calibrated).all(axis=1)
+    broken += [Violation(row, *NO_NUMBER) for row in np.flatnonzero(no_number).tolist()]
+    answers |= _decided(predictor.decision, calibrated, is_refused | no_number)
     answers[VERSION] = _coded(np.zeros(n_rows, dtype=np.int32), [job.version])
     moved = [Violation(first_row + v.row, v.column, v.value, v.rule) for v in broken]
     return pa.record_batch(answers), moved
@@ -188,11 +192,10 @@ def _id_name(name: str) -> str:
 
 
 def _decided(
-    decision: Decision, raw: Array, is_refused: npt.NDArray[np.bool_]
+    decision: Decision, calibrated: Floats, is_refused: npt.NDArray[np.bool_]
 ) -> Iterator[tuple[str, pa.Array]]:
-    """Columns of n raw answers (n, c): label, confidence, probabilities; or value and interval."""
+    """Columns of n answers (n, c): label, confidence, probabilities; or value and interval."""
     mask = is_refused if is_refused.any() else None
-    calibrated = decision.calibrate(raw)
     if decision.task == "regression":
         values = calibrated[:, 0]
         yield PREDICTION, pa.array(values, mask=mask)

@@ -15,6 +15,7 @@ from tabular.engines import Threads, open_engine
 from tabular.errors import ConfigError, DataError, StoreError
 from tabular.predictor import Predictor
 from tabular.scoring import input as scoring_input
+from tabular.scoring import parts
 from tabular.scoring.input import open_input
 from tabular.scoring.output import claimed, unfinished_outputs, work_folder
 from tabular.scoring.run import describe_run, score_table
@@ -71,6 +72,33 @@ def score(bundle, source: Path, out: Path, engine=None, seen=None):
         engine=engine or Threads(2),
         progress=lambda part, was_done: seen is None or seen.append((part.number, was_done)),
     )
+
+
+def test_row_that_the_model_answers_by_no_number_is_null_with_its_error(
+    bundle, tmp_path, monkeypatch
+):
+    right = Predictor.answer_matrix
+
+    def spoiled(self, X):
+        raw = np.array(right(self, X))
+        raw[2:3] = np.nan
+        return raw
+
+    source = write(tmp_path / "t.parquet", rows(20))
+    score(bundle, source, tmp_path / "whole")
+    parts._load.cache_clear()
+    monkeypatch.setattr(Predictor, "answer_matrix", spoiled)
+    manifest = score(bundle, source, tmp_path / "out")
+    answers, whole = (pq.read_table(tmp_path / name) for name in ("out", "whole"))
+    assert manifest["refused"] == 2
+    assert manifest["by_rule"][": the model's answer is a finite number"] == 1
+    said = answers["prediction"].to_pylist()
+    assert said[2] is None
+    assert said[:2] + said[3:] == [
+        v for i, v in enumerate(whole["prediction"].to_pylist()) if i != 2
+    ]
+    errors = pq.read_table(tmp_path / "out" / "_errors").to_pylist()
+    assert [e["row_number"] for e in errors if not e["column"]] == [2]
 
 
 @pytest.mark.parametrize("form", ["t.parquet", "t.csv", "parts"])
