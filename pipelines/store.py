@@ -6,11 +6,13 @@ import fcntl
 import functools
 import importlib.metadata
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from pipelines.console import show_note
 from tabular.errors import StoreError
@@ -20,6 +22,8 @@ from tabular.files import disk_error
 # at every start: 3 s of CPU for parts that no stack of ours names.
 INTEGRATIONS = ("aws", "kubernetes", "mlflow", "s3")
 POLL_S = 0.05
+CONNECT_S = 5.0
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @contextmanager
@@ -75,7 +79,12 @@ def has_store(home: Path) -> bool:
 
 
 def open_client() -> Any:
-    """A ZenML client on the store that `zenml_store` points at."""
+    """A ZenML client on the store that `zenml_store` points at.
+
+    Raises:
+        StoreError: ZENML_STORE_URL names a server where nobody listens.
+    """
+    _check_server(os.environ.get("ZENML_STORE_URL", ""))
     from zenml.client import Client
     from zenml.integrations.registry import integration_registry
 
@@ -86,6 +95,22 @@ def open_client() -> Any:
     for name in set(integration_registry.integrations).difference(INTEGRATIONS):
         del integration_registry.integrations[name]
     return Client()
+
+
+def _check_server(url: str) -> None:
+    """ZenML itself asks ten times, prints each, and ends with an error of its own."""
+    address = urlsplit(url)
+    if address.scheme not in DEFAULT_PORTS:
+        return
+    place = (address.hostname or "", address.port or DEFAULT_PORTS[address.scheme])
+    try:
+        socket.create_connection(place, timeout=CONNECT_S).close()
+    except OSError as error:
+        raise StoreError(
+            f"ZENML_STORE_URL: ZenML's server at {place[0]}:{place[1]} does not answer "
+            f"({error.strerror or error}); start it, or unset the variable to use the store of this "
+            "machine."
+        ) from error
 
 
 def reap_dead_runs(client: Any) -> None:

@@ -61,12 +61,15 @@ def up(home: Path) -> None:
     check_ports(engine, values)
     say(f"{' '.join(compose)}: found; every port of {NAME} is free or ours.")
     problem, here = values["PROBLEM"], open_registry(str(home / "registry"))
-    version = version_here(here, problem, root=ROOT)
+    # The system's own stores do not run yet, and a variable of the shell overrides none of .env.
+    own = {name: text for name, text in os.environ.items() if name not in values}
+    version = version_here(here, problem, root=ROOT, environment=own)
     build(engine, release_of(here, problem, version, ROOT), here.location)
     (home / "monitor").mkdir(parents=True, exist_ok=True)
-    start(compose, values, home)
+    start(compose, {**own, "BENTOLINE_HOME": str(home)})
     # boto3 reads these; the values of .env come before those of a developer's own account.
     os.environ.update({name: text for name, text in values.items() if name.startswith("AWS_")})
+    os.environ.pop("AWS_SESSION_TOKEN", None)
     served = seed(here, open_registry(values["BENTOLINE_REGISTRY"]), problem)
     wait_ready(port_of("SERVICE_PORT", values))
     show_addresses(values, problem=problem, version=served)
@@ -108,18 +111,17 @@ def is_built(engine: Engine, release: Release) -> bool:
     return bool(release.labels.items() <= labels.items())
 
 
-def start(compose: list[str], values: Mapping[str, str], home: Path) -> None:
-    """`docker compose up`; a variable of the shell does not override one of .env.
+def start(compose: list[str], environment: Mapping[str, str]) -> None:
+    """`docker compose up`.
 
     Raises:
         StoreError: An image could not be had, or a part did not start.
     """
     say("docker-compose.yml: starting (images that are not here are pulled first).")
-    kept = {name: text for name, text in os.environ.items() if name not in values}
     done = subprocess.run(  # noqa: S603  # Compose, with words of ours
         [*compose, "up", "--detach"],
         cwd=ROOT,
-        env={**kept, "BENTOLINE_HOME": str(home)},
+        env=environment,
         stderr=subprocess.PIPE,
         text=True,
         check=False,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tabular.errors import BentolineError, RefusedError, StoreError
@@ -17,7 +16,9 @@ STORE_WITHIN_S = 120.0
 PAUSE_S = 1.0
 
 
-def version_here(registry: Registry, problem: str, *, root: Path) -> str:
+def version_here(
+    registry: Registry, problem: str, *, root: Path, environment: Mapping[str, str]
+) -> str:
     """The production version of this machine's registry; one is trained where there is none.
 
     Raises:
@@ -26,7 +27,7 @@ def version_here(registry: Registry, problem: str, *, root: Path) -> str:
     if version := registry.alias(problem, PRODUCTION):
         return version
     command = [sys.executable, "run.py", "--train", "--problem", problem]
-    own = {**os.environ, "BENTOLINE_REGISTRY": registry.location}
+    own = {**environment, "BENTOLINE_REGISTRY": registry.location}
     subprocess.run(command, cwd=root, env=own, check=False)  # noqa: S603  # our own command
     if version := registry.alias(problem, PRODUCTION):
         return version

@@ -245,13 +245,14 @@ def test_the_first_model_is_copied_with_its_origin_in_the_audit_and_never_again(
 
 
 def test_a_model_that_is_there_is_not_trained_again(registry, tmp_path):
-    assert version_here(registry, "tiny", root=tmp_path) == "v1"
+    assert version_here(registry, "tiny", root=tmp_path, environment={}) == "v1"
 
 
 def test_a_problem_that_cannot_be_trained_ends_with_the_command_to_mend(tmp_path):
     (tmp_path / "run.py").write_text("import sys; sys.exit(2)")
+    registry = open_registry(str(tmp_path / "none"))
     with pytest.raises(RefusedError, match=r"no production version of other to serve; mend what"):
-        version_here(open_registry(str(tmp_path / "none")), "other", root=tmp_path)
+        version_here(registry, "other", root=tmp_path, environment={})
 
 
 def test_a_store_that_starts_late_is_asked_again():
