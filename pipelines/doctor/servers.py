@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -32,11 +33,11 @@ def mlflow_server(url: str, environ: Mapping[str, str]) -> str:
     """The server of MLFLOW_TRACKING_URI: it must list experiments for us."""
     if not url.startswith(("http://", "https://")):
         return url
-    _get(
-        f"{url.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1",
-        "MLFLOW_TRACKING_URI",
-        _login(environ),
-    )
+    parts = urlsplit(url)
+    login = _login(environ, parts.username, parts.password)
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    query = "api/2.0/mlflow/experiments/search?max_results=1"
+    _get(f"{bare}/{query}", "MLFLOW_TRACKING_URI", login)
     return "answers"
 
 
@@ -70,15 +71,12 @@ def mongodb(uri: str) -> str:
     return where
 
 
-def _login(environ: Mapping[str, str]) -> dict[str, str]:
-    import base64
-
+def _login(environ: Mapping[str, str], user: str | None, password: str | None) -> dict[str, str]:
+    """As MLflow's own client does: a token, or what the environment or the address names."""
     if token := environ.get("MLFLOW_TRACKING_TOKEN"):
         return {"Authorization": f"Bearer {token}"}
-    user, password = (
-        environ.get("MLFLOW_TRACKING_USERNAME"),
-        environ.get("MLFLOW_TRACKING_PASSWORD"),
-    )
+    user = environ.get("MLFLOW_TRACKING_USERNAME") or user
+    password = environ.get("MLFLOW_TRACKING_PASSWORD") or password
     if not user:
         return {}
     text = base64.b64encode(f"{user}:{password or ''}".encode()).decode()

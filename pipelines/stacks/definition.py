@@ -34,16 +34,17 @@ class Component(Frozen):
 
 
 class StackDefinition(Frozen):
-    """`needs` are the variables that must be set, and what for; `secrets` are those that may be.
+    """`needs` are the variables that must be set, and what for; `secrets` those that may be.
 
-    A setting that is nothing but an unset variable or secret is left out, so that the flavor's own
-    default holds.
+    A step that runs elsewhere has the secrets' variables and those of `environment`. What is
+    nothing but an unset variable or secret is left out, so that the flavor's own default holds.
     """
 
     name: str
     description: str
     needs: dict[str, str] = Field(default_factory=dict)
-    secrets: dict[str, dict[str, str]] = Field(default_factory=dict)
+    secrets: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict)
     components: dict[ComponentType, Component]
 
 
@@ -84,8 +85,8 @@ def load_stack(name: str, folder: Path, environ: Mapping[str, str]) -> StackDefi
 def secret_values(stack: StackDefinition, environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """By ZenML secret: the values that the environment holds."""
     return {
-        secret: {key: environ[variable] for key, variable in keys.items() if environ.get(variable)}
-        for secret, keys in stack.secrets.items()
+        secret: {name: environ[name] for name in names if environ.get(name)}
+        for secret, names in stack.secrets.items()
     }
 
 
@@ -108,4 +109,5 @@ def _filled(stack: StackDefinition, environ: Mapping[str, str]) -> StackDefiniti
         kind: Component(flavor=part.flavor, settings=fill(part.settings) or {})
         for kind, part in stack.components.items()
     }
-    return stack.model_copy(update={"components": components})
+    environment = fill(stack.environment) or {}
+    return stack.model_copy(update={"components": components, "environment": environment})

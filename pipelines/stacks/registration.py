@@ -58,25 +58,28 @@ def _register(
     environ: Mapping[str, str],
     made: list[Callable[[], object]],
 ) -> Any:
-    for name, values in secret_values(stack, environ).items():
-        if values:
-            _keep_secret(client, name, values, made)
+    secrets = {name: values for name, values in secret_values(stack, environ).items() if values}
+    kept = [_keep_secret(client, name, values, made) for name, values in secrets.items()]
     components = {}
     for kind, part in stack.components.items():
         if part.flavor == OUR_FLAVOR:
             _know_our_flavor(client)
         components[StackComponentType(kind)] = _component(client, stack.name, kind, part, made)
     found = client.list_stacks(name=stack.name).items
-    if found:
-        return client.update_stack(
-            found[0].id, component_updates={kind: [id_] for kind, id_ in components.items()}
-        )
-    try:
-        new = client.create_stack(stack.name, components)
-    except EntityExistsError:  # another process was quicker, from the same definition
-        return client.get_stack(stack.name)
-    made.append(lambda: client.delete_stack(new.id))
-    return new
+    if not found:
+        try:
+            new = client.create_stack(stack.name, components)
+        except EntityExistsError:  # another process was quicker, from the same definition
+            new = client.get_stack(stack.name)
+        else:
+            made.append(lambda: client.delete_stack(new.id))
+        found = [new]
+    return client.update_stack(
+        found[0].id,
+        component_updates={kind: [id_] for kind, id_ in components.items()},
+        add_secrets=kept,
+        environment=stack.environment,
+    )
 
 
 def _component(
@@ -104,16 +107,16 @@ def _component(
 
 def _keep_secret(
     client: Any, name: str, values: dict[str, str], made: list[Callable[[], object]]
-) -> None:
+) -> Any:
+    """The id of the secret, with these values."""
     if found := client.list_secrets(name=name).items:
-        client.update_secret(found[0].id, add_or_update_values=values)
-        return
+        return client.update_secret(found[0].id, add_or_update_values=values).id
     try:
         new = client.create_secret(name, values)
     except EntityExistsError:
-        client.update_secret(name, add_or_update_values=values)
-        return
+        return client.update_secret(name, add_or_update_values=values).id
     made.append(lambda: client.delete_secret(str(new.id)))
+    return new.id
 
 
 def _know_our_flavor(client: Any) -> None:
