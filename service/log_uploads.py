@@ -6,11 +6,11 @@ grows, at most to `MAX_SPOOL_BYTES`.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 
 from service.live import public_reason
 from service.log_folder import LogFolder
@@ -23,8 +23,6 @@ from tabular.stores.folder import Store
 MAX_SPOOL_BYTES = 512_000_000
 UPLOAD_S = 5.0
 CLOSE_S = 10.0
-
-log = logging.getLogger("bentoline.service")
 
 
 class LogUploads:
@@ -92,7 +90,8 @@ class LogUploads:
         sizes = []
         for path in self._spool.rglob("*"):
             with suppress(FileNotFoundError):  # it was moved since it was listed
-                sizes.append(path.stat().st_size)
+                status = path.stat()
+                sizes.append(status.st_size if S_ISREG(status.st_mode) else 0)
         return sum(sizes)
 
     def _run(self) -> None:
@@ -105,10 +104,7 @@ class LogUploads:
                 if not path.name.startswith("."):
                     self._upload(path)
         except (BentolineError, OSError) as error:
-            trouble = public_reason(error)
-            if trouble != self._upload_trouble:
-                log.warning("prediction log: %s", error)
-            self._upload_trouble = trouble
+            self._upload_trouble = public_reason(error)
         else:
             self._upload_trouble = ""
 

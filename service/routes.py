@@ -5,10 +5,11 @@ from __future__ import annotations
 from service.documents import Documents
 from service.explain import Explain
 from service.http import Route
-from service.inner import Inner
+from service.inner import INNER, Inner
 from service.jobs import Jobs
 from service.labels import Labels
 from service.live import Live
+from service.monitored import Monitored
 from service.pages import index, page_file
 from service.predict import Predict
 from service.prediction_log import PredictionLog
@@ -17,6 +18,7 @@ from service.versions import Versions
 
 def routes(live: Live, predict: Predict, log: PredictionLog, inner: Inner) -> dict[str, Route]:
     """Every route by its path; `/train/*` stands for one further part."""
+    settings = live.settings
     return {
         "/predict": Route("predict", {"POST": predict}),
         "/": Route("page", {"GET": index}),
@@ -24,7 +26,8 @@ def routes(live: Live, predict: Predict, log: PredictionLog, inner: Inner) -> di
         "/explain": Route("explain", {"POST": Explain(predict.model)}),
         "/versions": Route("versions", {"GET": Versions(live)}),
         **Documents(live, predict.model, log).routes(),
-        **Jobs(live.settings).routes(),
-        **Labels(predict.model, log, live.settings.token).routes(),
+        **Jobs(settings).routes(),
+        **Labels(predict.model, log, settings.token).routes(),
         **inner.routes(),
+        "/metrics": Route(INNER, {"GET": Monitored(inner, settings.home, settings.problem).get}),
     }

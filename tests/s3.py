@@ -39,9 +39,9 @@ def credentials(endpoint: str) -> dict[str, str]:
 
 
 @contextmanager
-def moto() -> Iterator[str]:
-    """Give the address of a new server; it ends with the block."""
-    port = free_port()
+def moto(port: int = 0) -> Iterator[str]:
+    """Give the address of a new server, at a free port unless given; it ends with the block."""
+    port = port or free_port()
     command = [sys.executable, "-m", "tests.moto_process", str(port)]
     silent = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=ROOT, stdout=silent, stderr=silent) as server:
