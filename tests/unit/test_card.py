@@ -232,7 +232,9 @@ def test_card_of_a_refused_version_says_how_far_it_goes(
 def test_card_says_the_verdict_in_words(accepted: bool, word: str) -> None:
     report = full_report()
     report["verdict"]["accepted"] = accepted
-    assert f'<p class="word">{word}</p>' in render_card(report)
+    page = render_card(report)
+    assert f'<p class="word">{word}</p>' in page
+    assert ". The bundle m" in page
 
 
 def test_card_warns_of_synthetic_data_only_where_it_is() -> None:
