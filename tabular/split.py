@@ -215,7 +215,7 @@ def _group_columns(problem: Problem) -> tuple[str, ...]:
 def group_ids(rows: pd.DataFrame, problem: Problem) -> Rows:
     """A number for each of n rows, equal where the group columns agree (missing equals missing)."""
     named = rows[list(_group_columns(problem))]
-    numbers = named.select_dtypes("floating")
+    numbers = named.select_dtypes(["float32", "float64"])
     named = named.assign(**(numbers + 0))  # -0 becomes 0, which is the same group
     return pd.util.hash_pandas_object(named, index=False).to_numpy().view(np.int64)
 
