@@ -108,8 +108,8 @@ def _check_server(url: str) -> None:
     except OSError as error:
         raise StoreError(
             f"ZENML_STORE_URL: ZenML's server at {place[0]}:{place[1]} does not answer "
-            f"({error.strerror or error}); start it, or unset the variable to use the store of this "
-            "machine."
+            f"({error.strerror or error}); start it, or unset the variable to use this machine's "
+            "own store."
         ) from error
 
 
