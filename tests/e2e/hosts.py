@@ -61,16 +61,15 @@ class Machine:
 
     def containers(self, engine: Engine) -> dict[str, str]:
         """Names and images of the host's containers, running or not."""
+        shown = '{{.Names}} {{.Label "bentoline.image"}}'
         lines = engine.call(
-            "ps", "--all", f"--filter=name=^{self.host.name}-", "--format={{.Names}} {{.Image}}",
-            what="listing",
-        ).splitlines()  # fmt: skip
+            "ps", "--all", f"--filter=name=^{self.host.name}-", f"--format={shown}", what="listing"
+        ).splitlines()
         return dict(line.split() for line in lines)
 
     def files(self) -> set[str]:
-        """What lies in its state folder, without the marker of green."""
-        found = {str(path.relative_to(self.state)) for path in self.state.rglob("*")}
-        return {name for name in found if not name.endswith("/green")}
+        """What lies in the folder of its one problem, without the marker of green."""
+        return {path.name for path in self.state.glob("*/*")} - {"green"}
 
 
 def three_ports() -> int:
@@ -131,16 +130,24 @@ class Load:
 
 
 @contextmanager
-def steady_load(machines: Sequence[Machine], body: Path, seconds: int = 600) -> Iterator[Load]:
+def steady_load(
+    machines: Sequence[Machine], body: Path, *, connections: int = 2, rest_ms: int = 40
+) -> Iterator[Load]:
     """Ask every host's proxy all the while, by wrk; one failed answer is counted, of any kind."""
     if (wrk := shutil.which("wrk")) is None:
         pytest.skip("wrk is not installed; `make engine` as root installs it")
     load = Load()
-    command = [wrk, "-t1", "-c4", f"-d{seconds}s", "--timeout=15s", "-s", str(STEADY)]
+    command = [wrk, "-t1", f"-c{connections}", "-d3600s", "--timeout=15s", "-s", str(STEADY)]
     with ExitStack() as stack:
         running = []
         for one in machines:
-            asked = [*command, f"http://127.0.0.1:{one.port}/predict", "--", str(body)]
+            asked = [
+                *command,
+                f"http://127.0.0.1:{one.port}/predict",
+                "--",
+                str(body),
+                str(rest_ms),
+            ]
             process = subprocess.Popen(asked, stdout=subprocess.PIPE, text=True)
             running.append(stack.enter_context(process))
         try:

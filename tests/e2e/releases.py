@@ -25,13 +25,12 @@ BUCKET = "releases"
 BASE = "bentoline:of-releases"
 COMMIT = "0123456789ab"
 RIGHT, WRONG, SILENT, ENDING, SLOW = "right", "wrong answers", "never ready", "ends", "slow"
-# By what is bad: what the image does beside that of a right release.
+# By what is bad: what the image of the service does beside that of a right release. WRONG is right,
+# and its revision expects the answers of another model.
 CHANGES = {
-    RIGHT: "",
-    WRONG: "",  # it is right, and its revision expects the answers of another model
     SILENT: 'ENTRYPOINT ["sleep", "600"]',
     ENDING: 'ENTRYPOINT ["false"]',
-    SLOW: "COPY --chown=0 slow.py /tmp/slow.py\nUSER 0\n"
+    SLOW: "COPY slow.py /tmp/slow.py\nUSER 0\n"
     "RUN cat /tmp/slow.py >> /bento/src/service/predict.py\nUSER 10001:10001",
 }
 SLOWER = """
@@ -48,14 +47,21 @@ Predict.__call__ = _slow
 """
 
 
+@dataclass(frozen=True)
+class Kinds:
+    """What releases are made of: an image, what is changed in it, and what is expected of it."""
+
+    image: str
+    bundles: dict[str, Bundle]
+    changes: dict[str, str]
+
+
 @dataclass
 class Releases:
     """Makes releases of one built image and rolls them out."""
 
     engine: Engine
-    bundle: Bundle
-    other: Bundle
-    hasty: Bundle
+    kinds: Kinds
     repository: ecr.Repository
     settings: Settings
     folder: Path
@@ -69,13 +75,13 @@ class Releases:
         context = self.folder / f"image-{number}"
         context.mkdir()
         (context / "slow.py").write_text(SLOWER)
-        (context / "Dockerfile").write_text(f"FROM {BASE}\n{CHANGES[kind]}\n")
+        (context / "Dockerfile").write_text(f"FROM {BASE}\n{self.kinds.changes.get(kind, '')}\n")
         labels = [f"--label={name}={value}" for name, value in release.labels.items()]
         self.engine.call("build", "--tag", release.image, *labels, str(context), what="building")
         digest = ecr.push(self.engine, release.image, self.repository, release)
         image = f"{self.repository.host}/{self.repository.name}@{digest}"
         self.made[image] = release.image
-        bundle = {WRONG: self.other, SLOW: self.hasty}.get(kind, self.bundle)
+        bundle = self.kinds.bundles.get(kind, self.kinds.bundles[RIGHT])
         return pack(release, image, bundle, region="us-east-1"), image
 
     def roll_out(self, revision: Revision) -> Rollout:
@@ -97,22 +103,17 @@ class Releases:
 
 @contextmanager
 def releases(
-    engine: Engine,
-    image: str,
-    bundles: tuple[Bundle, Bundle, Bundle],
-    environment: Mapping[str, str],
-    folder: Path,
+    engine: Engine, kinds: Kinds, environment: Mapping[str, str], folder: Path
 ) -> Iterator[Releases]:
     """Two hosts under CodeDeploy, and a bucket for revisions; this process's boto3 finds both.
 
     Args:
         engine: The engine that all hosts share.
-        image: The id of an image that is right.
-        bundles: What is in it, another one with other answers, and one with a lower limit of time.
+        kinds: What is released.
         environment: Where AWS is, as the environment says it.
         folder: For everything that is written.
     """
-    engine.call("tag", image, BASE, what="naming the image")
+    engine.call("tag", kinds.image, BASE, what="naming the image")
     before = dict(os.environ)
     os.environ.update(environment)
     bucket = boto3.client("s3")
@@ -137,7 +138,7 @@ def releases(
             codedeploy = CodeDeploy([one.host for one in machines], fetch)
             os.environ["AWS_ENDPOINT_URL_CODEDEPLOY"] = stack.enter_context(serving(codedeploy))
             repository = ecr.open_repository(settings)
-            made = Releases(engine, *bundles, repository, settings, folder, machines, codedeploy)
+            made = Releases(engine, kinds, repository, settings, folder, machines, codedeploy)
             yield made
     finally:
         os.environ.clear()

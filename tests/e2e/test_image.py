@@ -10,9 +10,10 @@ import pytest
 
 from deploy.container import running, wait_ready
 from deploy.smoke import smoke_test
-from tabular.errors import RefusedError
+from tabular.errors import ConfigError, RefusedError
 from tabular.serving import Serving
 from tests.e2e.checkout import ROOT
+from tests.e2e.small_release import build_image
 from tests.unit.tiny import RECORDS, write_tiny
 
 # The first one may install an engine, make a base image and fetch packages.
@@ -136,11 +137,21 @@ def test_an_image_that_ends_is_refused(engine, machine, built):
         smoke_test(engine, engine.image_id(machine.base), built.bundle)
 
 
-@pytest.mark.parametrize(
-    ("tool", "file"), [("hadolint", "Dockerfile"), ("shellcheck", "deploy/engine.sh")]
-)
-def test_linters_find_nothing(tool, file):
-    command = Path(sys.executable).parent / tool
-    done = subprocess.run([command, ROOT / file], capture_output=True, text=True, check=False)
+def test_an_image_of_another_architecture_is_refused(engine, built, tmp_path):
+    name = "bentoline:of-arm64"
+    build_image(engine, "scratch", name, tmp_path / "arm", options=("--platform=linux/arm64",))
+    with pytest.raises(ConfigError, match="made for arm64 .* by BENTOLINE_BASE_IMAGE"):
+        smoke_test(engine, name, built.bundle)
+    engine.tries("rmi", name)
+
+
+SCRIPTS = ["deploy/engine.sh", *sorted(map(str, Path(ROOT).glob("deploy/codedeploy/**/*.sh")))]
+
+
+@pytest.mark.parametrize(("tool", "files"), [("hadolint", ["Dockerfile"]), ("shellcheck", SCRIPTS)])
+def test_linters_find_nothing(tool, files):
+    assert len(files) in (1, 7)
+    command = [Path(sys.executable).parent / tool, *(ROOT / file for file in files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout + done.stderr == ""
     assert done.returncode == 0

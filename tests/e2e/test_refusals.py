@@ -7,6 +7,7 @@ import subprocess
 import threading
 from contextlib import contextmanager
 
+import boto3
 import pytest
 
 import run
@@ -14,6 +15,7 @@ from deploy import ecr
 from deploy.image import Release, revision
 from tabular.errors import ConfigError
 from tabular.registry import open_registry
+from tests.e2e.codedeploy import CodeDeploy, serving
 from tests.e2e.image_registry import image_registry
 from tests.s3 import free_port
 from tests.unit.tiny import write_tiny
@@ -119,15 +121,48 @@ def answering(code):
     [
         ("ExpiredTokenException", "your AWS credentials expired; renew them"),
         ("UnrecognizedClientException", "are refused (UnrecognizedClientException)"),
-        (
-            "LimitExceededException",
-            "it refused what was asked (LimitExceededException: ",
-        ),
+        ("LimitExceededException", "a quota of your AWS account is full (LimitExceededException"),
+        ("ServerException", "it refused what was asked (ServerException: "),
     ],
 )
 def test_aws_says_no(refused, code, sentence):
     with answering(code) as endpoint:
         assert sentence in refused(AWS_ENDPOINT_URL=endpoint)
+
+
+def test_a_roll_out_without_a_bucket(refused, monkeypatch):
+    monkeypatch.delenv("BENTOLINE_RELEASES_BUCKET", raising=False)
+    said = refused("ec2")
+    assert "no bucket is named for revisions; set BENTOLINE_RELEASES_BUCKET" in said
+
+
+def test_a_roll_out_into_a_bucket_that_is_not_there(refused):
+    said = refused("ec2", BENTOLINE_RELEASES_BUCKET="nowhere")
+    assert "there is no bucket 'nowhere'; make it (terraform apply)" in said
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"BENTOLINE_CODEDEPLOY_APPLICATION": "other"}, "there is no application 'other'"),
+        ({"BENTOLINE_CODEDEPLOY_GROUP": "other"}, "application 'bentoline' has no group 'other'"),
+        ({}, "does not go back after a failure; switch its automatic rollback on"),
+    ],
+)
+def test_a_group_that_cannot_be_rolled_out_to(refused, aws, changed, sentence):
+    boto3.client("s3", endpoint_url=aws.environment["AWS_ENDPOINT_URL"]).create_bucket(
+        Bucket="releases"
+    )
+    codedeploy = CodeDeploy([], lambda revision: b"")
+    codedeploy.rolls_back = False
+    with serving(codedeploy) as address:
+        said = refused(
+            "ec2",
+            BENTOLINE_RELEASES_BUCKET="releases",
+            AWS_ENDPOINT_URL_CODEDEPLOY=address,
+            **changed,
+        )
+    assert sentence in said
 
 
 def test_aws_is_away(refused):

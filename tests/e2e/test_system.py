@@ -37,6 +37,7 @@ pytestmark = [
     ),
 ]
 
+DRIFT = '# TYPE bentoline_drift_alarm gauge\nbentoline_drift_alarm{problem="tiny"} 1\n'
 NOT_STARTED = ("mongodb", "grafana", "zenml")
 
 
@@ -80,6 +81,8 @@ def system(machine, engine, compose, checkout, tmp_path_factory):
     registry = open_registry(str(home / "registry"))
     registry.publish("tiny", write_tiny(home / "a").path)
     registry.set_alias("tiny", "production", "v1", actor="test", why="test")
+    (home / "monitor").mkdir()
+    (home / "monitor" / "tiny.prom").write_text(DRIFT)
     override = home / "override.yml"
     override.write_text(yaml.safe_dump(stand_ins(machine.base)))
     write_environment(checkout)
@@ -168,6 +171,7 @@ def test_prometheus_reads_what_was_asked(system):
     assert before[0] == 200
     scraping.wait_until('count(bentoline_requests_total{route="predict", status="200"} > 1)', 1, 60)
     assert scraping.value('up{job="bentoline"}') == 1
+    assert scraping.value("bentoline_drift_alarm") == 1  # of the monitor on this machine
     assert len(scraping.ask("rules")["groups"]) > 2
 
 
