@@ -26,14 +26,21 @@ PEERS = {
 
 @contextmanager
 def service(
-    registry: Path, problem: str, scratch: Path, *, workers: int = 1, cpu: int | None = None
+    registry: Path,
+    problem: str,
+    scratch: Path,
+    *,
+    workers: int = 1,
+    cpu: int | None = None,
+    log: str = "off",
 ) -> Iterator[Server]:
-    """`bentoml serve` as a user starts it, following a registry."""
+    """`bentoml serve` as an image starts it, following a registry; `log` is where it logs."""
     environment = {
         "BENTOLINE_REGISTRY": str(registry),
         "BENTOLINE_PROBLEM": problem,
         "BENTOLINE_WORKERS": str(workers),
-        "BENTOML_HOME": str(scratch / f"bentoml-{workers}"),
+        "BENTOLINE_PREDICTION_LOG": log,
+        "BENTOML_HOME": str(scratch / f"bentoml-{workers}-{Path(log).name}"),
         "BENTOML_DO_NOT_TRACK": "true",
     }
     name = OURS if workers == 1 else f"{OURS}, {workers} workers"

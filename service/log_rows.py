@@ -58,13 +58,13 @@ class Entry(NamedTuple):
     role: str = PRODUCTION
 
 
-class Row(NamedTuple):
-    """One answered row: its request, its place in it, its record and its answer."""
+class Rows(NamedTuple):
+    """Answered rows, side by side: their requests, places in them, records and answers."""
 
-    entry: Entry
-    place: int
-    record: dict[str, Any]
-    answer: dict[str, Any]
+    entries: list[Entry]
+    places: list[int]
+    records: list[dict[str, Any]]
+    answers: list[dict[str, Any]]
 
 
 class LogRows:
@@ -82,28 +82,23 @@ class LogRows:
 
     def batch(self, entries: Sequence[Entry]) -> tuple[bytes, int]:
         """The answered rows as an Arrow IPC stream, and how many they are."""
-        rows = [
-            Row(entry, place, record, answer)
-            for entry in entries
-            for place, (record, answer) in enumerate(zip(entry.records, entry.answers, strict=True))
-            if "error" not in answer
-        ]
-        if not rows:
+        rows = _answered(entries)
+        if not rows.answers:
             return b"", 0
         arrays = self._answers(rows) | self._given(rows)
         table = Table([arrays[name] for name in self._fields], schema=self._schema)
-        return _stream(table), len(rows)
+        return _stream(table), len(rows.answers)
 
-    def _answers(self, rows: Sequence[Row]) -> dict[str, Array]:
-        at = _times([row.entry.at for row in rows])
+    def _answers(self, rows: Rows) -> dict[str, Array]:
+        at = _times([entry.at for entry in rows.entries])
         columns: dict[str, Sequence[Any]] = {
-            "request_id": [row.entry.request_id for row in rows],
-            "row": [row.place for row in rows],
-            "version": [row.entry.version for row in rows],
-            "role": [row.entry.role for row in rows],
-            **self._said([row.answer for row in rows]),
+            "request_id": [entry.request_id for entry in rows.entries],
+            "row": rows.places,
+            "version": [entry.version for entry in rows.entries],
+            "role": [entry.role for entry in rows.entries],
+            **self._said(rows.answers),
         }
-        nothing = [None] * len(rows)
+        nothing = [None] * len(rows.answers)
         return {"at": at} | {
             name: Array(columns.get(name, nothing), _TYPES[kind])
             for name, kind in ANSWER_COLUMNS.items()
@@ -128,8 +123,8 @@ class LogRows:
             "probability": probability,
         }
 
-    def _given(self, rows: Sequence[Row]) -> dict[str, Array]:
-        records = [row.record for row in rows]
+    def _given(self, rows: Rows) -> dict[str, Array]:
+        records = rows.records
         names = self._contract.inputs().keys()
         if any(record.keys() != names for record in records):
             records = [dict(name_columns(self._contract, record)) for record in records]
@@ -154,6 +149,18 @@ class LogRows:
     def _hash(self, value: Any) -> str:
         text = category_text(value).encode("utf-8", "replace")
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:HASH_DIGITS]
+
+
+def _answered(entries: Sequence[Entry]) -> Rows:
+    rows = Rows([], [], [], [])
+    for entry in entries:
+        for place, answer in enumerate(entry.answers):
+            if "error" not in answer:
+                rows.entries.append(entry)
+                rows.places.append(place)
+                rows.records.append(entry.records[place])
+                rows.answers.append(answer)
+    return rows
 
 
 def label_batch(labels: Sequence[Label]) -> bytes:
