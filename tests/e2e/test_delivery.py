@@ -1,5 +1,6 @@
 """`run.py --deploy --target ecr`: the SDK's token, a real registry, and what is refused first."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from deploy.image import revision
 from tabular.bundle import seal
 from tabular.errors import StoreError
 from tabular.registry import open_registry
+from tests.e2e.checkout import ROOT
 from tests.e2e.image_registry import password_of
 from tests.unit.tiny import RECORDS, write_tiny
 
@@ -33,13 +35,13 @@ def publish(home, folder, **parts):
     return version
 
 
-def deploy(checkout, home, aws, target="ecr", **environment):
+def deploy(checkout, home, aws, target="ecr", flags=(), **environment):
     """Run the command in a process of its own."""
     report = home / "report.json"
     report.unlink(missing_ok=True)
     done = subprocess.run(
         [sys.executable, "run.py", "--deploy", "--target", target, "--problem", "tiny",
-         "--report", str(report)],
+         "--report", str(report), *flags],
         cwd=checkout, capture_output=True, text=True, check=False,
         env={**os.environ, **aws.environment, "BENTOLINE_HOME": str(home), **environment},
     )  # fmt: skip
@@ -68,7 +70,8 @@ def delivered(checkout, aws, engine, tmp_path_factory):
         "MONGODB_URI": f"mongodb://user:{CANARY}-mongo@localhost/db",
         "PIP_INDEX_URL": f"https://user:{CANARY}-pip@localhost/simple",
     }
-    done, report = deploy(checkout, home, aws, **secrets)
+    listed = ["--sbom", str(home / "sbom.cdx.json")]
+    done, report = deploy(checkout, home, aws, flags=listed, **secrets)
     assert done.returncode == 0, done.stdout + done.stderr
     yield Delivered(home, report, done.stdout + done.stderr)
     engine.tries("rmi", "--force", f"bentoline:{report['tag']}")
@@ -109,6 +112,18 @@ print(json.dumps({"steps": sorted(run.steps), "metadata": {k: str(v) for k, v
     assert shown["metadata"]["image_digest"] == delivered.report["digest"]
     assert shown["metadata"]["target"] == "ecr"
     assert shown["runs"] == [delivered.report["run"]]
+
+
+def test_what_is_in_the_image_is_listed_and_the_list_s_hash_recorded(delivered):
+    document = (delivered.home / "sbom.cdx.json").read_bytes()
+    facts = open_registry(str(delivered.home / "registry")).facts("tiny", "v1")
+    assert facts["sbom_sha256"] == hashlib.sha256(document).hexdigest()
+    assert facts["sbom_sha256"] == delivered.report["sbom_sha256"]
+    listed = {one["name"]: one.get("version") for one in json.loads(document)["components"]}
+    lock = (ROOT / "requirements-serve.lock").read_text()
+    for name in ("onnxruntime", "numpy", "orjson"):
+        assert f"{name}=={listed[name]} " in lock
+    assert {"scikit-learn", "pandas", "zenml", "pip", "gcc", "git"} & set(listed) == set()
 
 
 def test_the_image_can_be_pulled_by_digest_alone(delivered, engine, aws):
