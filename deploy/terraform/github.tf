@@ -1,10 +1,15 @@
-# What GitHub's runners may do, without a key: only those of the main branch, only push and roll out.
+# What GitHub's runners may do, without a key: by the environment that their job names.
 locals {
   github_host = "token.actions.githubusercontent.com"
   github_arn = (
     var.github_oidc_provider_arn != "" ? var.github_oidc_provider_arn
     : one(aws_iam_openid_connect_provider.github[*].arn)
   )
+  # By role: its environment and its policy. Which branches may use an environment is set at GitHub.
+  github_roles = var.github_repository == "" ? {} : {
+    deploy  = { environment = "production", policy = data.aws_iam_policy_document.deploy.json }
+    monitor = { environment = "monitoring", policy = data.aws_iam_policy_document.monitor.json }
+  }
 }
 
 resource "aws_iam_openid_connect_provider" "github" {
@@ -14,14 +19,14 @@ resource "aws_iam_openid_connect_provider" "github" {
 }
 
 resource "aws_iam_role" "github" {
-  count                = var.github_repository != "" ? 1 : 0
-  name                 = "${var.name}-github"
-  assume_role_policy   = data.aws_iam_policy_document.github_trusted[0].json
-  max_session_duration = 3600
+  for_each             = local.github_roles
+  name                 = "${var.name}-github-${each.key}"
+  assume_role_policy   = data.aws_iam_policy_document.github_trusted[each.key].json
+  max_session_duration = 7200 # training may take so long
 }
 
 data "aws_iam_policy_document" "github_trusted" {
-  count = var.github_repository != "" ? 1 : 0
+  for_each = local.github_roles
 
   statement {
     actions = ["sts:AssumeRoleWithWebIdentity"]
@@ -35,20 +40,20 @@ data "aws_iam_policy_document" "github_trusted" {
       variable = "${local.github_host}:aud"
       values   = ["sts.amazonaws.com"]
     }
-    # A job with an environment names that in place of its branch; both workflows have this one.
+    # A job with an environment names that in place of its branch.
     condition {
       test     = "StringEquals"
       variable = "${local.github_host}:sub"
-      values   = ["repo:${var.github_repository}:environment:production"]
+      values   = ["repo:${var.github_repository}:environment:${each.value.environment}"]
     }
   }
 }
 
 resource "aws_iam_role_policy" "github" {
-  count  = var.github_repository != "" ? 1 : 0
-  name   = "deploy"
-  role   = aws_iam_role.github[0].id
-  policy = data.aws_iam_policy_document.deploy.json
+  for_each = local.github_roles
+  name     = each.key
+  role     = aws_iam_role.github[each.key].id
+  policy   = each.value.policy
 }
 
 # For a person who deploys from a machine of their own: attach it to a role or group.
@@ -111,5 +116,24 @@ data "aws_iam_policy_document" "deploy" {
       "${local.arn.codedeploy}:deploymentgroup:${var.name}/${var.name}",
       "${local.arn.codedeploy}:deploymentconfig:${local.one_at_a_time}",
     ]
+  }
+}
+
+# Looks at the prediction log, trains where that is due, and promotes what its gates accept.
+data "aws_iam_policy_document" "monitor" {
+  statement {
+    sid       = "List"
+    actions   = ["s3:ListBucket"]
+    resources = [local.arn.buckets.store]
+  }
+  statement {
+    sid       = "ReadLogAndRegistry"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.arn.buckets.store}/predictions/*", "${local.arn.buckets.store}/registry/*"]
+  }
+  statement {
+    sid       = "Publish"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.arn.buckets.store}/registry/*"]
   }
 }

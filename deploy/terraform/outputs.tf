@@ -8,6 +8,7 @@ output "environment" {
   value = {
     AWS_DEFAULT_REGION               = var.region
     BENTOLINE_REGISTRY               = "s3://${aws_s3_bucket.this["store"].id}/registry"
+    BENTOLINE_PREDICTION_LOG         = "s3://${aws_s3_bucket.this["store"].id}/predictions"
     BENTOLINE_ECR_REPOSITORY         = aws_ecr_repository.this.name
     BENTOLINE_CODEDEPLOY_APPLICATION = aws_codedeploy_app.this.name
     BENTOLINE_CODEDEPLOY_GROUP       = aws_codedeploy_deployment_group.this.deployment_group_name
@@ -15,9 +16,12 @@ output "environment" {
   }
 }
 
-output "github_role" {
-  description = "GitHub's variable AWS_ROLE; null where github_repository is not named."
-  value       = one(aws_iam_role.github[*].arn)
+output "github_roles" {
+  description = "GitHub's variables for its roles; empty where github_repository is not named."
+  value = var.github_repository == "" ? {} : {
+    AWS_ROLE         = aws_iam_role.github["deploy"].arn
+    AWS_MONITOR_ROLE = aws_iam_role.github["monitor"].arn
+  }
 }
 
 output "secrets" {

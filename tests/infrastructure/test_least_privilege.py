@@ -169,6 +169,11 @@ HOST = {
     "ssm:GetParametersByPath": read_environment,
     "secretsmanager:GetSecretValue": read_secret,
 }
+MONITOR = {
+    "s3:ListBucket": list_registry,
+    "s3:GetObject": read_registry,
+    "s3:PutObject": record_fact,
+}
 # Allowed, and never asked for by moto, each for its reason.
 UNPROVEN = {
     # Asked by CodeDeploy itself while it makes a deployment; AWS's guide names them.
@@ -188,14 +193,15 @@ UNPROVEN = {
         "tag:GetResources",
     },
 }  # fmt: skip
-PROVEN = {"deploy": DEPLOY, "host": HOST, "codedeploy": {}}
+PROVEN = {"deploy": DEPLOY, "host": HOST, "monitor": MONITOR, "codedeploy": {}}
 CASES = [(role, action) for role, work in PROVEN.items() for action in work]
 
 
 def policy_of(plan, role):
-    address = "aws_iam_policy.deploy" if role == "deploy" else f"aws_iam_role_policy.{role}"
-    found = {**planned(plan, "aws_iam_policy"), **planned(plan, "aws_iam_role_policy")}
-    return json.loads(found[address]["policy"])
+    address = f"aws_iam_role_policy.{role}"
+    if role in ("deploy", "monitor"):
+        address = f'aws_iam_role_policy.github["{role}"]'
+    return json.loads(planned(plan, "aws_iam_role_policy")[address]["policy"])
 
 
 def is_denied(error):
@@ -232,12 +238,12 @@ def test_the_role_needs_the_action_and_has_it(role, action, account, plan, monke
 
 @pytest.mark.parametrize("role", PROVEN)
 def test_every_action_is_proven_or_named_as_unproven(role, plan):
-    assert actions(policy_of(plan, role)) == set(PROVEN[role]) | UNPROVEN[role]
+    assert actions(policy_of(plan, role)) == set(PROVEN[role]) | UNPROVEN.get(role, set())
 
 
-def test_github_has_the_policy_of_whoever_deploys(plan):
-    github = planned(plan, "aws_iam_role_policy")["aws_iam_role_policy.github[0]"]
-    assert json.loads(github["policy"]) == policy_of(plan, "deploy")
+def test_a_person_who_deploys_has_the_policy_of_github(plan):
+    person = planned(plan, "aws_iam_policy")["aws_iam_policy.deploy"]
+    assert json.loads(person["policy"]) == policy_of(plan, "deploy")
 
 
 @pytest.mark.parametrize(
@@ -249,8 +255,19 @@ def test_github_has_the_policy_of_whoever_deploys(plan):
         ("host", lambda: S3Store(f"s3://{RELEASES}").create("tiny/release.zip", b"")),
         ("host", lambda: S3Store(f"s3://{STORE}/predictions").read("rows")),
         ("host", roll_out),
+        ("monitor", roll_out),
+        ("monitor", look_up_repository),
     ],
-    ids=["move an alias", "log", "record a fact", "release", "read the log", "roll out"],
+    ids=[
+        "move an alias",
+        "log",
+        "record a fact",
+        "release",
+        "read the log",
+        "roll out",
+        "monitor rolls out",
+        "monitor pushes",
+    ],
 )
 def test_what_is_not_its_work_is_denied(role, work, account, plan, monkeypatch):
     assert not work_under(account, policy_of(plan, role), work, monkeypatch)

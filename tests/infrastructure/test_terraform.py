@@ -74,9 +74,12 @@ def policies(plan):
 def test_no_policy_has_a_wildcard_where_aws_knows_better(plan):
     found = policies(plan)
     assert set(found) == {
-        "aws_iam_policy.deploy", "aws_iam_role_policy.codedeploy", "aws_iam_role_policy.github[0]",
+        "aws_iam_policy.deploy",
+        "aws_iam_role_policy.codedeploy",
+        'aws_iam_role_policy.github["deploy"]',
+        'aws_iam_role_policy.github["monitor"]',
         "aws_iam_role_policy.host",
-    }  # fmt: skip
+    }
     for statement in (one for policy in found.values() for one in policy["Statement"]):
         actions, resources = listed(statement["Action"]), listed(statement["Resource"])
         assert [action for action in actions if "*" in action] == []

@@ -142,7 +142,7 @@ def test_every_command_is_checked_above_or_known():
 def test_variables_are_those_that_terraform_names():
     outputs = (ROOT / "deploy" / "terraform" / "outputs.tf").read_text()
     named = set(re.findall(r"^\s+((?:AWS|BENTOLINE)_\w+) +=", outputs, re.MULTILINE))
-    own = {"BENTOLINE_PROBLEM", "BENTOLINE_ADDRESS"}  # docs/deploy.md names them
+    own = {"BENTOLINE_PROBLEM", "SERVICE_ADDRESS"}  # docs/deploy.md names them
     used = {v for file in FILES for v in re.findall(r"vars\.(\w+)", file.read_text())}
     assert used == named | own
 

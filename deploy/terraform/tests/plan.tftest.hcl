@@ -174,17 +174,19 @@ run "a_failed_roll_out_goes_back_by_itself" {
   }
 }
 
-run "only_the_environment_of_one_repository_may_deploy" {
+run "only_the_environments_of_one_repository_get_a_role" {
   command = plan
 
   assert {
-    condition = anytrue([
-      for condition in data.aws_iam_policy_document.github_trusted[0].statement[0].condition :
-      condition.test == "StringEquals"
-      && condition.variable == "token.actions.githubusercontent.com:sub"
-      && condition.values == tolist(["repo:someone/something:environment:production"])
+    condition = alltrue([
+      for role, environment in { deploy = "production", monitor = "monitoring" } : anytrue([
+        for condition in data.aws_iam_policy_document.github_trusted[role].statement[0].condition :
+        condition.test == "StringEquals"
+        && condition.variable == "token.actions.githubusercontent.com:sub"
+        && condition.values == tolist(["repo:someone/something:environment:${environment}"])
+      ])
     ])
-    error_message = "The role must trust that environment of that repository, without wildcards."
+    error_message = "A role must trust its environment of that repository, without wildcards."
   }
 }
 
