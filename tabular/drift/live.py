@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from tabular.contract import Frozen
 from tabular.evaluation import Metric
+from tabular.prediction_log.performance import VersionPerformance
 from tabular.settings import LOWER_IS_BETTER, Gate
 
 # `unknown`: too few outcomes. `missed`: a gate is missed with confidence. `worse`: no gate is, but
@@ -28,7 +29,7 @@ class Live(Frozen):
     """What the outcomes say of the version in production.
 
     `n_labels` are its rows of the window whose outcome is known, `n_new` all that came in since it
-    was trained.
+    was trained. `versions` are all that answered in the window, in production or in the shadow.
     """
 
     version: str
@@ -37,6 +38,7 @@ class Live(Frozen):
     state: State = "unknown"
     metrics: tuple[LiveMetric, ...] = ()
     sentence: str = ""
+    versions: tuple[VersionPerformance, ...] = ()
 
 
 def hold_live(

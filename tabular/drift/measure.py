@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 from tabular.bundle import Bundle, load_bundle
 from tabular.contract import Contract, Frozen
+from tabular.decision import Decision
 from tabular.drift.compare import ColumnDrift, compare_columns
 from tabular.drift.live import Live, hold_live
 from tabular.drift.outcomes import count_outcomes, live_metrics
@@ -21,9 +23,10 @@ from tabular.drift.sample import RowSample
 from tabular.drift.window import Drift, LogWindow, WindowFacts, log_columns
 from tabular.errors import DataError, listed
 from tabular.prediction_log.names import PRODUCTION
+from tabular.prediction_log.performance import by_version
 from tabular.prediction_log.reading import ANSWER_SCHEMA, joined_labels, read_labels, read_log
 from tabular.problem import Problem
-from tabular.registry import open_registry
+from tabular.registry import Registry, open_registry
 
 
 class LookAt(Frozen):
@@ -40,20 +43,25 @@ class LookAt(Frozen):
 
 @dataclass(frozen=True)
 class Look:
-    """Which version is looked at, in which log, over which time; `known` versions are published."""
+    """Which version is looked at, in which log, over which time."""
 
     bundle: Bundle
     version: str
     log: str
     since: datetime
     now: datetime
-    known: tuple[str, ...]
+    registry: Registry
     unreadable: list[str] = field(default_factory=list)
 
     @property
     def problem(self) -> str:
         """The problem's name in log and registry."""
         return str(self.bundle.manifest["problem"])
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Every published version."""
+        return frozenset(self.registry.versions(self.problem))
 
     @property
     def report(self) -> dict[str, Any]:
@@ -81,7 +89,7 @@ def open_look(at: LookAt) -> Look:
         log=at.log,
         since=at.since,
         now=at.now,
-        known=tuple(registry.versions(at.problem)),
+        registry=registry,
     )
 
 
@@ -118,23 +126,29 @@ def measure_drift(look: Look, problem: Problem) -> tuple[Drift, pa.Table | None]
 def measure_live(look: Look, problem: Problem) -> Live:
     """Hold what the outcomes of the window say against gates and test metrics."""
     joined = _joined(look, look.since)
-    metrics = (
-        live_metrics(
-            joined, look.bundle.decision, problem.target, problem.evaluation, seed=problem.seed
-        )
-        if joined.num_rows >= problem.monitor.min_labels
-        else {}
-    )
-    new = _joined(look, look.trained_at) if problem.retrain.min_new_rows is not None else joined
-    return hold_live(
+    own = _own(look, joined)
+    metrics = {}
+    if own.num_rows >= problem.monitor.min_labels:
+        decision = look.bundle.decision
+        metrics = live_metrics(own, decision, problem.target, problem.evaluation, seed=problem.seed)
+    new = own
+    if problem.retrain.min_new_rows is not None:
+        new = _own(look, _joined(look, look.trained_at))
+    live = hold_live(
         look.version,
         metrics,
         look.report.get("metrics", {}),
         problem.gates,
-        n_labels=joined.num_rows,
+        n_labels=own.num_rows,
         n_new=new.num_rows,
         min_labels=problem.monitor.min_labels,
     )
+    versions = by_version(joined, problem, lambda one: _decision(look, one))
+    return live.model_copy(update={"versions": tuple(versions)})
+
+
+def _decision(look: Look, version: str) -> Decision:
+    return load_bundle(look.registry.fetch(look.problem, version)).decision
 
 
 def _batches(look: Look, contract: Contract) -> Iterator[pa.RecordBatch]:
@@ -150,19 +164,23 @@ def _batches(look: Look, contract: Contract) -> Iterator[pa.RecordBatch]:
 
 
 def _joined(look: Look, since: datetime) -> pa.Table:
-    """The version's own answers since then whose outcome is known."""
+    """Answers of published versions since then whose outcome is known."""
     labels = read_labels(look.log, look.problem, since, on_unreadable=look.unreadable.append)
     if not labels.num_rows:  # joining holds all answers in memory
         return ANSWER_SCHEMA.append(pa.field("outcome", pa.string())).empty_table()
     joined = joined_labels(
         look.log, look.problem, since, look.now, on_unreadable=look.unreadable.append
     )
-    own = (pc.field("version") == look.version) & (pc.field("role") == PRODUCTION)
-    return joined.filter(own)
+    return joined.filter(pc.is_in(joined["version"], pa.array(sorted(look.known))))
+
+
+def _own(look: Look, joined: pa.Table) -> pa.Table:
+    """What the version that is looked at answered in production."""
+    return joined.filter((pc.field("version") == look.version) & (pc.field("role") == PRODUCTION))
 
 
 def _outcome_drift(look: Look, reference: Reference, problem: Problem) -> tuple[ColumnDrift, ...]:
-    joined = _joined(look, look.since)
+    joined = _own(look, _joined(look, look.since))
     if reference.outcome is None or joined.num_rows < problem.monitor.min_rows:
         return ()
     counts = count_outcomes(joined, reference.outcome, look.bundle.decision, problem.target)

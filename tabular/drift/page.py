@@ -13,7 +13,7 @@ from tabular.drift.live import Live, LiveMetric
 from tabular.drift.window import Drift
 from tabular.problem import Problem
 
-MAX_COLUMNS = 60
+MAX_COLUMNS, MAX_ALARMS = 36, 2
 SHOWN_DRIFT = 2.0  # the strip ends at twice the limit
 KINDS = {"missed": "failed", "worse": "warning"}
 
@@ -38,7 +38,7 @@ def _rows(columns: Sequence[ColumnDrift]) -> list[dict[str, Any]]:
         {
             "column": one.column,
             "kind": "failed" if one.alarms else "passed",
-            "alarms": one.alarms[:3],
+            "alarms": one.alarms[:MAX_ALARMS],
             "importance": percent(one.importance) if one.role != "prediction" else "",
             "drift": one.drift,
             "strip": charts.strip(
