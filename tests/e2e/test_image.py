@@ -12,7 +12,7 @@ from deploy.container import running, wait_ready
 from deploy.smoke import smoke_test
 from tabular.errors import ConfigError, RefusedError
 from tabular.serving import Serving
-from tests.e2e.checkout import ROOT
+from tests.e2e.checkout import ROOT, git
 from tests.e2e.small_release import build_image
 from tests.unit.tiny import RECORDS, write_tiny
 
@@ -140,17 +140,15 @@ def test_an_image_that_ends_is_refused(engine, machine, built):
 def test_an_image_of_another_architecture_is_refused(engine, built, tmp_path):
     name = "bentoline:of-arm64"
     build_image(engine, "scratch", name, tmp_path / "arm", options=("--platform=linux/arm64",))
-    with pytest.raises(ConfigError, match="made for arm64 .* by BENTOLINE_BASE_IMAGE"):
+    with pytest.raises(ConfigError, match=r"made for arm64 .* by BENTOLINE_BASE_IMAGE"):
         smoke_test(engine, name, built.bundle)
     engine.tries("rmi", name)
 
 
-SCRIPTS = ["deploy/engine.sh", *sorted(map(str, Path(ROOT).glob("deploy/codedeploy/**/*.sh")))]
-
-
-@pytest.mark.parametrize(("tool", "files"), [("hadolint", ["Dockerfile"]), ("shellcheck", SCRIPTS)])
-def test_linters_find_nothing(tool, files):
-    assert len(files) in (1, 7)
+@pytest.mark.parametrize(("tool", "pattern"), [("hadolint", "*Dockerfile"), ("shellcheck", "*.sh")])
+def test_linters_find_nothing(tool, pattern):
+    files = git(ROOT, "ls-files", pattern).split()
+    assert files
     command = [Path(sys.executable).parent / tool, *(ROOT / file for file in files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout + done.stderr == ""

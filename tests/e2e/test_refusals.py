@@ -153,7 +153,7 @@ def test_a_group_that_cannot_be_rolled_out_to(refused, aws, changed, sentence):
     boto3.client("s3", endpoint_url=aws.environment["AWS_ENDPOINT_URL"]).create_bucket(
         Bucket="releases"
     )
-    codedeploy = CodeDeploy([], lambda revision: b"")
+    codedeploy = CodeDeploy([], lambda _: b"")
     codedeploy.rolls_back = False
     with serving(codedeploy) as address:
         said = refused(
