@@ -22,6 +22,7 @@ from tabular.errors import ConfigError
 
 DONE = 0
 SHOWN_SHA = 16
+PARTS = ("read", "refused", "train", "validation", "test")
 
 
 def run(options: argparse.Namespace, place: Place) -> int:
@@ -69,7 +70,7 @@ def _show(found: dict[str, Any]) -> None:
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     data, verdict, promoted = found["data"], found["verdict"], found["promoted"]
-    rows = ", ".join(f"{name} {n:,}" for name, n in data["rows"].items())
+    rows = ", ".join(f"{name} {data['rows'][name]:,}" for name in PARTS if name in data["rows"])
     status = f" ({found['run_status']})" if found["run_status"] else ""
     by = "by no move of production that the audit has"
     if promoted:
