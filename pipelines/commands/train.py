@@ -6,8 +6,10 @@ import argparse
 import json
 import os
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipelines.console import show_outcome, show_start
@@ -33,8 +35,8 @@ def run(options: argparse.Namespace, place: Place) -> int:
     show_start(problem, data, has_mongodb=place.has_mongodb)
     _refuse_unexportable(problem)
     engine = joblib_on(options.engine or "", options.scheduler or "")
-    with zenml_store(place.home), on_stack(options.stack, place), engine:
-        outcome = run_training(problem, data, place)
+    with zenml_store(place.home), on_stack(options.stack, place) as settings, engine:
+        outcome = run_training(problem, data, place, settings)
     card = place.home / "reports" / f"{problem.name}.html"
     _write(card, render_card(outcome))  # as in the DAG, and with the version
     outcome["card"] = str(card)
@@ -48,16 +50,20 @@ def run(options: argparse.Namespace, place: Place) -> int:
     return DONE if outcome["verdict"]["accepted"] else REFUSED
 
 
-def on_stack(name: str | None, place: Place) -> AbstractContextManager[None]:
-    """Run on the stack of `--stack`; without one, on that of ZenML's store."""
+@contextmanager
+def on_stack(name: str | None, place: Place) -> Iterator[dict[str, Any]]:
+    """Run on the stack of `--stack`, else on that of ZenML's store; gives a pipeline's settings."""
     if name is None:
-        return nullcontext()
+        yield {}
+        return
     from pipelines.stacks.definition import load_stack
 
     stack = load_stack(name, place.stacks, os.environ)
+    from pipelines.stacks.containers import container_settings
     from pipelines.stacks.registration import running_on
 
-    return running_on(stack, open_client(), os.environ)
+    with running_on(stack, open_client(), os.environ):
+        yield container_settings(stack, os.environ, root=place.root, home=place.home)
 
 
 def find_problem(name: str, place: Place) -> Problem:
@@ -79,15 +85,24 @@ def _write(path: Path, text: str) -> None:
         unfinished.write_text(text, encoding="utf-8")
 
 
-def run_training(problem: Problem, data: str, place: Place) -> dict[str, Any]:
-    """Run the pipeline in this process and gather its report, with seconds and rows by step."""
+def run_training(
+    problem: Problem, data: str, place: Place, settings: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Run the pipeline and gather its report, with seconds and rows by step.
+
+    Args:
+        problem: What is trained.
+        data: A table in place of the problem's source, or "".
+        place: Where.
+        settings: ZenML's, where the stack wants some.
+    """
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     reap_dead_runs(open_client())
     from pipelines.training import training
 
     local = data and "://" not in data
     table = str(Path(data).resolve()) if local else data
-    run = training(
+    run = training.with_options(settings=dict(settings))(
         problem,
         table,
         str(place.root),

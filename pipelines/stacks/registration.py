@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from zenml.constants import ENV_ZENML_ACTIVE_STACK_ID
 from zenml.enums import StackComponentType
 from zenml.exceptions import EntityExistsError
@@ -40,16 +41,19 @@ def register_stack(stack: StackDefinition, client: Any, environ: Mapping[str, st
         ConfigError: ZenML refuses a component. What this call had made is taken back.
     """
     made: list[Callable[[], object]] = []
-    try:
-        return str(_register(stack, client, environ, made).id)
-    except Exception as error:
-        for undo in reversed(made):
-            undo()
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ConfigError(
-            f"--stack {stack.name}: ZenML refuses it ({reason}); mend "
-            f"configs/stacks/{stack.name}.yaml or what it names. Nothing was registered."
-        ) from error
+    while True:
+        try:
+            return str(_register(stack, client, environ, made).id)
+        except (EntityExistsError, IntegrityError):
+            continue  # another process was quicker by one part, which is found now
+        except Exception as error:
+            for undo in reversed(made):
+                undo()
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ConfigError(
+                f"--stack {stack.name}: ZenML refuses it ({reason}); mend "
+                f"configs/stacks/{stack.name}.yaml or what it names. Nothing was registered."
+            ) from error
 
 
 def _register(
@@ -67,17 +71,13 @@ def _register(
         components[StackComponentType(kind)] = _component(client, stack.name, kind, part, made)
     found = client.list_stacks(name=stack.name).items
     if not found:
-        try:
-            new = client.create_stack(stack.name, components)
-        except EntityExistsError:  # another process was quicker, from the same definition
-            new = client.get_stack(stack.name)
-        else:
-            made.append(lambda: client.delete_stack(new.id))
-        found = [new]
+        found = [client.create_stack(stack.name, components)]
+        made.append(lambda: client.delete_stack(found[0].id))
+    # In a call of its own: ZenML rolls all of an update back where a secret was linked before.
+    client.update_stack(found[0].id, add_secrets=kept)
     return client.update_stack(
         found[0].id,
         component_updates={kind: [id_] for kind, id_ in components.items()},
-        add_secrets=kept,
         environment=stack.environment,
     )
 
@@ -92,10 +92,7 @@ def _component(
     name = f"{stack}-{part.flavor}"
     found = client.list_stack_components(type=kind, name=name).items
     if not found:
-        try:
-            new = client.create_stack_component(name, part.flavor, type_, part.settings)
-        except EntityExistsError:
-            return client.get_stack_component(type_, name, allow_name_prefix_match=False).id
+        new = client.create_stack_component(name, part.flavor, type_, part.settings)
         made.append(lambda: client.delete_stack_component(new.id, type_))
         return new.id
     present = found[0].configuration
@@ -111,10 +108,7 @@ def _keep_secret(
     """The id of the secret, with these values."""
     if found := client.list_secrets(name=name).items:
         return client.update_secret(found[0].id, add_or_update_values=values).id
-    try:
-        new = client.create_secret(name, values)
-    except EntityExistsError:
-        return client.update_secret(name, add_or_update_values=values).id
+    new = client.create_secret(name, values)
     made.append(lambda: client.delete_secret(str(new.id)))
     return new.id
 
@@ -122,7 +116,4 @@ def _keep_secret(
 def _know_our_flavor(client: Any) -> None:
     kind = StackComponentType.MODEL_REGISTRY
     if not client.list_flavors(name=OUR_FLAVOR, type=kind).items:
-        try:
-            client.create_flavor(OUR_FLAVOR_SOURCE, kind)
-        except EntityExistsError:  # another process was quicker
-            return
+        client.create_flavor(OUR_FLAVOR_SOURCE, kind)

@@ -1,0 +1,134 @@
+"""Stacks in a real ZenML store, and a run whose artifacts and versions go to S3."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.stacks.definition import StackDefinition, load_stack
+from tabular.errors import ConfigError
+from tests.integration.conftest import Outcome
+from tests.s3 import client as s3_client
+from tests.s3 import credentials, moto
+
+SECRET = "s3cret-key-of-nobody"  # noqa: S105  # looked for where it must not be
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with moto() as address:
+        s3_client(address).create_bucket(Bucket="shelf")
+        yield address
+
+
+@pytest.fixture
+def environ(s3: str) -> dict[str, str]:
+    places = {
+        "BENTOLINE_ARTIFACTS": "s3://shelf/zenml",
+        "BENTOLINE_REGISTRY": "s3://shelf/registry",
+    }
+    return {**credentials(s3), **places, "AWS_SECRET_ACCESS_KEY": SECRET}
+
+
+@pytest.fixture
+def zenml(home: Path) -> Any:
+    from pipelines.store import open_client
+
+    return open_client()
+
+
+@pytest.fixture
+def define(tmp_path: Path, environ: dict[str, str]) -> Callable[..., StackDefinition]:
+    """A stack of a name of its own, with other components than the shipped one where given."""
+
+    def defined(name: str, **components: Any) -> StackDefinition:
+        raw = yaml.safe_load(Path("configs/stacks/aws.yaml").read_text())
+        raw["components"].update(components)
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(raw))
+        return load_stack(name, tmp_path, environ)
+
+    return defined
+
+
+def register(stack: StackDefinition, zenml: Any, environ: dict[str, str]) -> Any:
+    from pipelines.stacks.registration import register_stack
+
+    return zenml.get_stack(register_stack(stack, zenml, environ))
+
+
+def settings_of(stack: Any, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(
+        parts[0].configuration for type_, parts in stack.components.items() if type_ == kind
+    )
+    return found
+
+
+def test_a_stack_is_registered_once_and_brought_up_to_date(
+    define: Callable[..., StackDefinition], zenml: Any, environ: dict[str, str]
+) -> None:
+    first = register(define("once"), zenml, environ)
+    moved = {"flavor": "s3", "settings": {"path": "s3://shelf/elsewhere"}}
+    second = register(define("once", artifact_store=moved), zenml, environ)
+    assert second.id == first.id
+    assert settings_of(second, "artifact_store") == {"path": "s3://shelf/elsewhere"}
+    assert len(zenml.list_stack_components(name="once-s3").items) == 1
+
+
+def test_a_component_that_is_gone_comes_back(
+    define: Callable[..., StackDefinition], zenml: Any, environ: dict[str, str]
+) -> None:
+    from zenml.enums import StackComponentType
+
+    stack = register(define("half"), zenml, environ)
+    zenml.update_stack(stack.id, component_updates={StackComponentType.MODEL_REGISTRY: []})
+    zenml.delete_stack_component("half-bentoline", StackComponentType.MODEL_REGISTRY)
+    again = register(define("half"), zenml, environ)
+    assert settings_of(again, "model_registry") == {"location": "s3://shelf/registry"}
+
+
+def test_nothing_of_a_refused_stack_stays(
+    define: Callable[..., StackDefinition], zenml: Any, environ: dict[str, str]
+) -> None:
+    wrong = {"flavor": "s3", "settings": {"path": "gs://shelf"}}
+    with pytest.raises(ConfigError, match=r"--stack refused: ZenML refuses it .*Nothing was"):
+        register(define("refused", artifact_store=wrong), zenml, environ)
+    assert not zenml.list_stacks(name="refused").items
+    assert not zenml.list_stack_components(name="startswith:refused-").items
+
+
+def test_many_at_once_register_one_stack(
+    define: Callable[..., StackDefinition], zenml: Any, environ: dict[str, str]
+) -> None:
+    stack = define("race")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: register(stack, zenml, environ).id, range(4)))
+    assert len(set(found)) == 1
+    assert len(zenml.list_stack_components(name="race-s3").items) == 1
+
+
+def test_the_same_model_from_s3_and_its_secret_nowhere(
+    train: Callable[..., Outcome],
+    s3: str,
+    environ: dict[str, str],
+    zenml: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Artifacts, registry and versions are in S3; the graph is the local stack's, byte for byte."""
+    local = train("iris")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    far = train("iris", "--stack", "aws")
+    assert (local.code, far.code) == (0, 0)
+    assert far.report["model_sha256"] == local.report["model_sha256"]
+    keys = [one["Key"] for one in s3_client(s3).list_objects_v2(Bucket="shelf")["Contents"]]
+    assert any(key.startswith("zenml/export_bundle/") for key in keys)
+    assert "registry/iris/aliases/production.json" in keys
+    store = zenml.zen_store.config.url.removeprefix("sqlite:///")
+    assert SECRET.encode() not in Path(store).read_bytes()  # kept encoded at the least
+    assert "ZENML_ACTIVE_STACK_ID" not in os.environ
