@@ -55,6 +55,7 @@ def environment(problem: str, port: int, serving: Serving, place: Place) -> dict
         "BENTOLINE_PROBLEM": problem,
         "BENTOLINE_HOME": str(place.home),
         "BENTOLINE_WORKERS": str(serving.workers),
+        "BENTOLINE_PREDICTION_LOG": place.prediction_log or "off",
     }
     defaults = {
         "BENTOML_HOME": str(place.home / "bentoml" / f"{problem}-{port}"),
