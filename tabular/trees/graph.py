@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -77,7 +78,13 @@ def _is_one_sum(given: dict[str, Any]) -> bool:
         and given.get("aggregate_function", b"SUM") == b"SUM"
         and set(given["nodes_modes"]) <= {LEAF, AT_MOST, ABOVE}
         and len(given.get("base_values", ())) <= 1
+        and _most_leaves(given) <= MAX_LEAVES
     )
+
+
+def _most_leaves(given: dict[str, Any]) -> int:
+    nodes = zip(given["nodes_treeids"], given["nodes_modes"], strict=True)
+    return max(Counter(tree for tree, mode in nodes if mode == LEAF).values())
 
 
 def _weights(given: dict[str, Any]) -> Weights:
@@ -99,7 +106,7 @@ def _link(given: dict[str, Any], weights: Weights) -> Link | None:
     return "logistic_pair" if is_mirrored else None
 
 
-def _read(given: dict[str, Any], link: Link, weights: Weights) -> Trees | None:
+def _read(given: dict[str, Any], link: Link, weights: Weights) -> Trees:
     by_tree: dict[int, dict[int, int]] = {}
     for place, key in enumerate(given["nodes_treeids"]):
         by_tree.setdefault(key, {})[given["nodes_nodeids"][place]] = place
@@ -108,8 +115,6 @@ def _read(given: dict[str, Any], link: Link, weights: Weights) -> Trees | None:
         _Tree(number, key, places, given, of_leaf)
         for number, (key, places) in enumerate(by_tree.items())
     ]
-    if max(len(tree.leaves) for tree in trees) > MAX_LEAVES:
-        return None
     return Trees(
         nodes=tuple(node for tree in trees for node in tree.nodes),
         leaves=tuple(tuple(tree.leaves) for tree in trees),
