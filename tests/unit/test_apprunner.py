@@ -1,9 +1,6 @@
 """Target apprunner, against a small server that speaks App Runner's protocol to the real SDK."""
 
-import json
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -11,76 +8,9 @@ from deploy import apprunner, front
 from deploy.settings import Settings
 from tabular.errors import ConfigError, RefusedError, StoreError
 from tests.s3 import credentials
+from tests.unit.app_runner import ARN, BEFORE, IMAGE, app_runner
 
-ARN = "arn:aws:apprunner:us-east-1:123456789012:service/bentoline/0"
-IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/bentoline@sha256:" + "a" * 64
-BEFORE = IMAGE.replace("a" * 64, "b" * 64)
 SETTINGS = Settings()
-
-
-class AppRunner(ThreadingHTTPServer):
-    """One service on the second page of two; its operation's states come one by one."""
-
-    def __init__(self, states=("SUCCEEDED",), status="RUNNING", version="v2", source=None):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.states, self.version, self.asked = list(states), version, []
-        self.service = {
-            "ServiceName": "bentoline",
-            "ServiceArn": ARN,
-            "ServiceUrl": self.address,
-            "Status": status,
-            "SourceConfiguration": source
-            or {
-                "ImageRepository": {
-                    "ImageIdentifier": BEFORE,
-                    "ImageRepositoryType": "ECR",
-                    "ImageConfiguration": {"Port": "8000"},
-                },
-                "AuthenticationConfiguration": {
-                    "AccessRoleArn": "arn:aws:iam::123456789012:role/pull"
-                },
-            },
-        }
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def answer(self, call, given):
-        self.asked.append((call, given))
-        if call == "ListServices" and "NextToken" not in given:
-            return {"ServiceSummaryList": [], "NextToken": "more"}
-        if call == "ListServices":
-            return {"ServiceSummaryList": [{"ServiceName": "bentoline", "ServiceArn": ARN}]}
-        if call == "UpdateService":
-            if self.states == ["busy"]:
-                return {"__type": "InvalidStateException", "Message": "in progress"}
-            return {"Service": self.service, "OperationId": "op"}
-        if call == "ListOperations":
-            state = self.states.pop(0)
-            shown = [{"Id": "op", "Status": state}] if state else []
-            return {"OperationSummaryList": [{"Id": "other", "Status": "FAILED"}, *shown]}
-        return {"Service": self.service}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.say(self.server.answer(self.headers["X-Amz-Target"].partition(".")[2], given))
-
-    def do_GET(self):
-        assert self.path == "/readyz"
-        self.say({"status": "ready", "model_version": self.server.version})
-
-    def say(self, content):
-        body = json.dumps(content).encode()
-        self.send_response(400 if "__type" in content else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -94,12 +24,10 @@ def _impatient(monkeypatch):
 def running(monkeypatch):
     @contextmanager
     def run(*states, **how):
-        with AppRunner(states or ("SUCCEEDED",), **how) as server:
+        with app_runner(*states, **how) as server:
             for name, value in credentials(server.address).items():
                 monkeypatch.setenv(name, value)
-            threading.Thread(target=server.serve_forever, daemon=True).start()
             yield server
-            server.shutdown()
 
     return run
 
