@@ -31,8 +31,9 @@ endif
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-train: $(VENV)/.installed ## Train the first problem; PROBLEM=NAME another, DATA=FILE your own rows
-	$(BIN)/python run.py --train $(if $(PROBLEM),--problem $(PROBLEM)) $(if $(DATA),--data $(DATA))
+train: $(VENV)/.installed ## Train; PROBLEM=NAME, DATA=FILE your rows, with TARGET=COLUMN a new problem
+	$(if $(TARGET),$(BIN)/python run.py --init "$(DATA)" --target "$(TARGET)" --name "$(PROBLEM)" --yes)
+	$(BIN)/python run.py --train $(if $(PROBLEM),--problem $(PROBLEM)) $(if $(DATA),--data "$(DATA)")
 
 serve: $(VENV)/.installed ## Answer over HTTP; PROBLEM=NAME, PORT=N
 	$(BIN)/python run.py --serve $(if $(PROBLEM),--problem $(PROBLEM)) $(if $(PORT),--port $(PORT))

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from tabular.contract import Array
 from tabular.leaks.measures import rank_correlation
 from tabular.proposal import names
 from tabular.proposal.facts import Facts
@@ -58,12 +59,13 @@ class Decided:
 class Context:
     """What the columns of a table share.
 
-    `n_rows` is how many the whole table has. `target` (n,) is numbers to compare with, or None.
+    `n_rows` is how many the whole table has. `target` (n, c) has a column for each class, or the
+    one number that is predicted; None where columns are read without it.
     """
 
     n_rows: int
     has_decimal_comma: bool = False
-    target: Any = None
+    target: Array | None = None
 
     @property
     def min_rows(self) -> int:
@@ -244,15 +246,18 @@ def _names_things(facts: Facts, context: Context) -> bool:
     codes = np.array([order.get(text, -1) for text in facts.texts.to_pylist()])
     known = codes >= 0
     codes, y = codes[known], context.target[known]
-    if len(y) < 20 * len(order) or np.std(y) == 0:
+    spread = float(y.var(axis=0).sum())
+    if len(y) < 20 * len(order) or spread == 0:
         return False
-    y = (y - y.mean()) / y.std()
     sizes = np.bincount(codes, minlength=len(order))
-    means = np.bincount(codes, weights=y, minlength=len(order)) / np.maximum(sizes, 1)
     ranks = (np.arange(len(order)) - len(order) / 2) / len(order)
-    smooth = np.polyval(np.polyfit(ranks, means, min(3, len(order) - 1), w=np.sqrt(sizes)), ranks)
+    gained = 0.0
+    for column in y.T:
+        means = np.bincount(codes, weights=column, minlength=len(order)) / np.maximum(sizes, 1)
+        line = np.polyfit(ranks, means, min(3, len(order) - 1), w=np.sqrt(sizes))
+        gained += float((sizes * (means - np.polyval(line, ranks)) ** 2).sum()) / len(y)
     chance = (len(order) - 1) / len(y)
-    return bool((sizes * (means - smooth) ** 2).sum() / len(y) - chance > CODE_GAIN)
+    return gained / spread - chance > CODE_GAIN
 
 
 def _text(facts: Facts, context: Context) -> Decided:

@@ -99,11 +99,11 @@ def _has_decimal_comma(facts: Any) -> bool:
     )
 
 
-def _comparable(wanted: TargetDecided) -> Array | None:
-    """The target as numbers that have a mean; None for several classes, which have none."""
+def _comparable(wanted: TargetDecided) -> Array:
+    """The target as numbers that have a mean: (n, 1), or a column for each of several classes."""
     if wanted.task == "multiclass":
-        return None
-    return np.nan_to_num(wanted.y, nan=float(np.nanmean(wanted.y)))
+        return (wanted.y[:, None] == np.arange(len(wanted.balance))).astype(float)
+    return np.nan_to_num(wanted.y, nan=float(np.nanmean(wanted.y)))[:, None]
 
 
 def _refuse_nothing_left(columns: Sequence[Decided], where: str) -> None:

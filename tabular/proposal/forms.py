@@ -175,6 +175,8 @@ def find_times(counts: Counts) -> bool:
 def find_dates(counts: Counts) -> DateForm | None:
     """Tell the format, or the formats, of the dates in a column; None where there are none."""
     some = dict(list(counts.items())[:MAX_TRIED])
+    if all(_PLAIN.fullmatch(text) and not re.fullmatch(r"\d{8}", text) for text in some):
+        return None
     if not all(re.search(r"\d", text) for text in some) or max(map(len, some)) > 40:
         return None
     if read_share(some, _calendar_iso) >= READ_SHARE:

@@ -57,7 +57,7 @@ def decide_split(
 
 def _plain(draft: Problem, n_rows: int) -> dict[str, Any]:
     kind = "random" if draft.task == "regression" else "stratified"
-    validation = 0.15 if n_rows < FEW_ROWS else 0.1
+    validation = 0.15 if n_rows < FEW_ROWS and draft.task != "regression" else 0.1
     return {"kind": kind, "test_share": 0.2, "validation_share": validation}
 
 
