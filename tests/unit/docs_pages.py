@@ -72,7 +72,7 @@ def commands() -> list[Command]:
     """Every command of every page, in order."""
     found = []
     for block in blocks(*SHELLS):
-        for line in block.text.replace("\\\n", " ").splitlines():
+        for line in _whole_lines(block.text):
             is_marked = line.startswith("$ ")
             text = re.sub(r"^(\$ )?((export )?[A-Z][A-Z0-9_]*=\S*\s*)*", "", line.strip())
             if (block.language == "bash" or is_marked or text.startswith(PROGRAMS)) and (
@@ -80,6 +80,19 @@ def commands() -> list[Command]:
             ):
                 found += [Command(block.page, tuple(part)) for part in _parts(words)]
     return found
+
+
+def _whole_lines(text: str) -> list[str]:
+    """Lines as a shell reads them: one that ends in a backslash or inside quotes goes on."""
+    whole: list[str] = []
+    is_open = False
+    for line in text.replace("\\\n", " ").splitlines():
+        if is_open:
+            whole[-1] += "\n" + line
+        else:
+            whole.append(line)
+        is_open = re.sub(r"(^|\s)#.*", "", whole[-1]).count("'") % 2 == 1
+    return whole
 
 
 def _parts(words: list[str]) -> list[list[str]]:
