@@ -14,6 +14,7 @@ from typing import Any
 
 from pipelines.console import show_outcome, show_start
 from pipelines.place import Place
+from pipelines.step_progress import showing_steps
 from pipelines.store import open_client, reap_dead_runs, zenml_store
 from pipelines.tracking.following import follow_in_mlflow
 from tabular.card import render_card
@@ -35,7 +36,12 @@ def run(options: argparse.Namespace, place: Place) -> int:
     show_start(problem, data, has_mongodb=place.has_mongodb)
     _refuse_unexportable(problem)
     engine = joblib_on(options.engine or "", options.scheduler or "")
-    with zenml_store(place.home), on_stack(options.stack, place) as settings, engine:
+    with (
+        zenml_store(place.home),
+        on_stack(options.stack, place) as settings,
+        engine,
+        showing_steps(),
+    ):
         outcome = run_training(problem, data, place, settings)
     card = place.home / "reports" / f"{problem.name}.html"
     _write(card, render_card(outcome))  # as in the DAG, and with the version
