@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import time
 import warnings
@@ -20,6 +19,7 @@ from pipelines.store import open_client, reap_dead_runs, zenml_store
 from tabular.drift.due import Due
 from tabular.drift.measure import LookAt
 from tabular.errors import BentolineError, ConfigError, StoreError
+from tabular.files import whole_file
 from tabular.problem import Problem
 from tabular.versions.retraining import Pace
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, place: Place) -> int:
     show_look(outcome)
     code = DUE if due.is_due else DONE
     if due.is_due and options.retrain:
-        outcome["retraining"] = retrain(due, at, problem, options, place)
+        outcome["retraining"] = retrain(due, at, problem, options.data or "", place)
         code = DONE if outcome["retraining"]["outcome"] == "accepted" else DUE
     outcome["seconds"] = round(time.monotonic() - begun, 1)
     write_report(options.report, outcome)
@@ -101,7 +101,8 @@ def look(at: LookAt, problem: Problem, place: Place) -> dict[str, Any]:
         raise StoreError("ZenML gave no run back; run the command again.")
     given = {name: many[0] for step in run.steps.values() for name, many in step.outputs.items()}
     page = place.home / "monitor" / f"{at.problem}.html"
-    page.write_text(str(given["monitoring_page"].load()), encoding="utf-8")
+    with whole_file(page) as unfinished:
+        unfinished.write_text(str(given["monitoring_page"].load()), encoding="utf-8")
     found = {name: given[name].load() for name in ("drift", "live", "due")}
     return {
         "problem": at.problem,
@@ -116,9 +117,7 @@ def look(at: LookAt, problem: Problem, place: Place) -> dict[str, Any]:
     }
 
 
-def retrain(
-    due: Due, at: LookAt, problem: Problem, options: argparse.Namespace, place: Place
-) -> dict[str, Any]:
+def retrain(due: Due, at: LookAt, problem: Problem, data: str, place: Place) -> dict[str, Any]:
     """Train once, if the YAML's pace allows it and no other monitor does, and record it."""
     record = place.open_registry().retrainings(at.problem)
     seq, held = record.claim(
@@ -129,7 +128,9 @@ def retrain(
         return {"outcome": "held back", "sentence": held}
     end = {"outcome": "failed", "version": "", "sentence": ""}
     try:
-        end |= train_again(options, place, at.problem)
+        end |= _verdict_on(
+            train.train(problem, data, place)
+        )  # the same as `--train`, gates and all
     except BentolineError as error:
         end["sentence"] = str(error)
         raise
@@ -148,14 +149,11 @@ def pace_of(problem: Problem) -> Pace:
     )
 
 
-def train_again(options: argparse.Namespace, place: Place, problem: str) -> dict[str, str]:
-    """The same as `--train`, gates and all; what became of the challenger."""
-    flags = {"data": options.data, "report": None, "engine": None, "scheduler": None, "stack": None}
-    train.run(argparse.Namespace(problem=options.problem, **flags), place)
-    report = json.loads((place.home / "reports" / f"{problem}.json").read_text(encoding="utf-8"))
-    verdict = report["verdict"]
+def _verdict_on(outcome: dict[str, Any]) -> dict[str, str]:
+    """What became of the challenger."""
+    verdict = outcome["verdict"]
     return {
         "outcome": "accepted" if verdict["accepted"] else "refused",
-        "version": report["version"],
+        "version": outcome["version"],
         "sentence": verdict["sentence"],
     }

@@ -7,7 +7,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -33,13 +33,27 @@ def run(options: argparse.Namespace, place: Place) -> int:
     report_file: Path | None = options.report
     if report_file is not None and not report_file.resolve().parent.is_dir():
         raise ConfigError(f"--report: there is no folder {report_file.parent}; make it first.")
+    engine = joblib_on(options.engine or "", options.scheduler or "")
+    outcome = train(problem, data, place, report_file, engine=engine, stack=options.stack)
+    return DONE if outcome["verdict"]["accepted"] else REFUSED
+
+
+def train(
+    problem: Problem,
+    data: str,
+    place: Place,
+    report_file: Path | None = None,
+    *,
+    engine: AbstractContextManager[None] | None = None,
+    stack: str | None = None,
+) -> dict[str, Any]:
+    """Train, judge, publish and tell; the outcome is in HOME/reports too."""
     show_start(problem, data, has_mongodb=place.has_mongodb)
     _refuse_unexportable(problem)
-    engine = joblib_on(options.engine or "", options.scheduler or "")
     with (
         zenml_store(place.home),
-        on_stack(options.stack, place) as settings,
-        engine,
+        on_stack(stack, place) as settings,
+        engine or joblib_on("", ""),
         showing_steps(),
     ):
         outcome = run_training(problem, data, place, settings)
@@ -53,7 +67,7 @@ def run(options: argparse.Namespace, place: Place) -> int:
     outcome["report"] = str(report_file or place.home / "reports" / f"{problem.name}.json")
     show_outcome(outcome)
     follow_in_mlflow(place, place.open_registry(), problem.name)
-    return DONE if outcome["verdict"]["accepted"] else REFUSED
+    return outcome
 
 
 @contextmanager

@@ -82,10 +82,10 @@ def _cell(counts: Counts, place: int) -> str:
     if profile.kind == "category":
         return f"'{profile.categories[place][:60]}'"
     if place == 0:
-        return f"{profile.edges[0]:.4g}"
+        return f"{profile.edges[0]:.6g}"
     if place == len(profile.edges):
-        return f"more than {profile.edges[-1]:.4g}"
-    return f"{profile.edges[place - 1]:.4g} to {profile.edges[place]:.4g}"
+        return f"more than {profile.edges[-1]:.6g}"
+    return f"{profile.edges[place - 1]:.6g} to {profile.edges[place]:.6g}"
 
 
 _WORDS = {

@@ -9,11 +9,12 @@ import pytest
 from tabular.contract import Column, Contract, Derivation
 from tabular.decision import Decision
 from tabular.drift.profile import Profile
-from tabular.drift.reference import Reference, learn_reference, logged_answers
+from tabular.drift.reference import Reference, learn_reference, logged_answers, read_reference
 from tabular.drift.sample import RowSample
 from tabular.drift.settings import Monitor
 from tabular.drift.window import LogWindow
 from tabular.prediction_log.layout import log_schema
+from tests.unit import tiny
 
 NOW = datetime(2026, 3, 8, 12, tzinfo=UTC)
 CONTRACT = Contract(
@@ -208,6 +209,20 @@ def test_logged_answers_are_what_the_service_logs():
     several = Decision(task="multiclass", classes=("a", "b", "c"))
     said = logged_answers(np.array([[0.2, 0.5, 0.3]]), several)
     assert (said["prediction"][0], said["probability"][0]) == ("b", 0.5)
+
+
+@pytest.mark.parametrize(("task", "answers"), [("binary", {}), ("regression", {"value"})])
+def test_bundle_of_an_older_kind_is_watched_by_its_percentiles(tmp_path, task, answers):
+    old = {**tiny.REFERENCE, "answer": [{"quantiles": [1.0, 2.0], "missing_share": 0.0}]}
+    bundle = tiny.write_tiny(
+        tmp_path / "bundle", task, reference=tiny.REFERENCE if task == "binary" else old
+    )
+    reference = read_reference(bundle)
+    assert set(reference.columns) == {"age", "fee", "city", "opened"}
+    assert reference.columns["city"].categories == ("Delhi", "Mumbai")
+    assert reference.columns["opened"].role == "moment"
+    assert set(reference.answers) == set(answers)
+    assert reference.outcome is None
 
 
 def test_reference_learns_how_a_column_moves_in_time():
