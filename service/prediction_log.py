@@ -115,7 +115,7 @@ class PredictionLog:
 
     def _write(self, entries: list[Entry]) -> Written:
         """Runs in the thread."""
-        n_lost, trouble = 0, ""
+        n_done, n_lost, trouble = 0, 0, ""
         batches = list(_batches(entries))
         while batches:
             try:
@@ -127,12 +127,12 @@ class PredictionLog:
                 log.exception("rows could not be logged")
                 n_lost += _n_rows(batches[0])
                 trouble = "rows could not be logged; an error of the service, see its output"
-            batches.pop(0)
+            n_done += _n_rows(batches.pop(0))
         if self._sink is not None:
             self._sink.tend()
             trouble = trouble or self._sink.trouble
         rest = [entry for batch in batches for entry in batch]
-        return Written(rest, n_lost, trouble)
+        return Written(rest, n_done, n_lost, trouble)
 
     def _keep(self, batch: Sequence[Entry]) -> None:
         if self._sink is not None:
@@ -149,7 +149,7 @@ class PredictionLog:
         self._waiting.extendleft(reversed(written.rest))
         if written.n_lost:
             self._drop(written.n_lost)
-        self.n_waiting = sum(len(entry.answers) for entry in self._waiting)
+        self.n_waiting -= written.n_done
         self.metrics.log_waiting.set(self.n_waiting)
         if written.trouble and written.trouble != self.trouble:
             log.error("prediction log: %s", written.trouble)
@@ -161,9 +161,10 @@ class PredictionLog:
 
 
 class Written(NamedTuple):
-    """What one turn of the thread left: entries to try again, rows lost, and why."""
+    """What one turn of the thread left: entries to try again; rows kept or lost, lost, and why."""
 
     rest: list[Entry]
+    n_done: int
     n_lost: int
     trouble: str
 

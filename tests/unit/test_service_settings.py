@@ -82,3 +82,23 @@ def test_serve_takes_the_production_versions_own_port_and_workers(tmp_path, plac
 def test_serve_refuses_a_port_that_is_none(place, port):
     with pytest.raises(ConfigError, match=f"--port must be from 1 to 65535, got {port}"):
         run(Namespace(problem="tiny", port=port), place)
+
+
+@pytest.mark.parametrize(
+    ("named", "has_checkout", "expected"),
+    [
+        ("", True, "{home}/predictions"),
+        ("", False, ""),
+        ("off", True, ""),
+        ("/var/log/answers", False, "/var/log/answers"),
+        ("s3://bucket/log", False, "s3://bucket/log"),
+    ],
+)
+def test_a_checkout_logs_into_its_home_and_an_image_where_it_is_told(
+    tmp_path, named, has_checkout, expected
+):
+    if has_checkout:
+        (tmp_path / "run.py").touch()
+    environ = {"BENTOLINE_PREDICTION_LOG": named, "BENTOLINE_HOME": str(tmp_path / "home")}
+    found = Settings.of(environ, tmp_path).prediction_log
+    assert found == expected.format(home=tmp_path / "home")
