@@ -17,6 +17,7 @@ from tabular.errors import StoreError
 from tabular.registry import open_registry
 from tests.e2e.checkout import ROOT
 from tests.e2e.image_registry import password_of
+from tests.unit.app_runner import app_runner
 from tests.unit.tiny import RECORDS, write_tiny
 
 # The first one may install an engine, make a base image and fetch packages.
@@ -132,6 +133,19 @@ def test_the_image_can_be_pulled_by_digest_alone(delivered, engine, aws):
     ecr.verify(engine, delivered.report["image_id"], repository, digest)
     with pytest.raises(StoreError, match="but sha256:another was tested; delete it there"):
         ecr.verify(engine, "sha256:another", repository, digest)
+
+
+def test_app_runner_takes_what_was_pushed(delivered, checkout, aws):
+    with app_runner(version="v1") as server:
+        endpoint = {"AWS_ENDPOINT_URL_APPRUNNER": server.address}
+        done, report = deploy(checkout, delivered.home, aws, "apprunner", **endpoint)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (update,) = [given for call, given in server.asked if call == "UpdateService"]
+    image = update["SourceConfiguration"]["ImageRepository"]["ImageIdentifier"]
+    assert image == report["image"] == delivered.report["image"]
+    assert report["update"]["address"] == server.address
+    facts = open_registry(str(delivered.home / "registry")).facts("tiny", "v1")
+    assert facts["apprunner_operation"] == "op"
 
 
 def test_no_secret_is_in_a_layer_a_log_or_the_history(delivered, engine, aws, tmp_path):
