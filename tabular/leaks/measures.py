@@ -94,11 +94,11 @@ def _inspected(name: str, values: Array) -> Inspected:
 
 def missing_masks(rows: pd.DataFrame, problem: Problem) -> dict[str, Array]:
     """Where each column that a prediction reads has no value, of (n, k) typed rows."""
-    columns = frame_columns(rows, problem.contract)
+    columns, inputs = frame_columns(rows, problem.contract), problem.contract.inputs()
     return {
         name: values == MISSING if values.dtype == object else np.isnan(values)
         for name, values in columns.items()
-        if name in problem.contract.inputs()
+        if name in inputs
     }
 
 

@@ -14,7 +14,7 @@ from tabular.leaks.findings import Finding
 from tabular.leaks.measures import correlation
 from tabular.problem import Problem
 
-MAX_AUDITED = 300  # columns; of a wider table those that go with the target most
+MAX_AUDITED = 100  # columns; of a wider table those that go with the target most
 AUDIT_ROWS = 20_000
 MAX_ROUNDS = 5
 

@@ -6,6 +6,7 @@ it; of one in gzip, the beginning. No more is held than the rows that are kept.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,7 +83,7 @@ def _read(path: str, root: Path, *, encoding: str) -> Sample:
 def _refuse_names(names: tuple[str, ...], where: str) -> None:
     """What cannot be a header: names that stand twice, and a first row of nothing but numbers."""
     stripped = [name.strip() for name in names]
-    if twice := sorted({name for name in stripped if stripped.count(name) > 1}):
+    if twice := sorted(name for name, n in Counter(stripped).items() if n > 1):
         raise DataError(
             f"{where}: {len(twice)} column(s) stand twice in the header: {listed(twice)}; rename "
             "one of each."
