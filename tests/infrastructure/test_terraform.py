@@ -109,6 +109,8 @@ def test_it_applies_and_a_second_plan_changes_nothing(applying, terraform):
     assert changes(again) == FORGOTTEN
     named = json.loads(terraform.call("output", "-json"))
     assert named["environment"]["value"]["BENTOLINE_CODEDEPLOY_GROUP"] == "bentoline"
+    exports = dict(line.split("=") for line in named["exports"]["value"].splitlines())
+    assert exports["export BENTOLINE_ECR_REPOSITORY"] == "'bentoline'"
 
 
 def changes(plan):
