@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tabular.decision import Floats
 from tabular.drift.counts import Counts
 
 # A category of this share in training that is gone may be the one that has a new name.
@@ -41,15 +42,19 @@ def _range(counts: Counts, limit: float) -> str:
 def _shift(counts: Counts, limit: float) -> str:
     return (
         f"the values moved by {counts.shift():.2f} standard deviations, the median from "
-        f"{_middle(counts.profile.cells, counts):.4g} to {_middle(counts.cells, counts):.4g} "
+        f"{_middle(counts.profile.cells, counts)} to {_middle(counts.cells, counts)} "
         f"(more than {limit:.2f} alarms)"
     )
 
 
-def _middle(cells: np.ndarray, counts: Counts) -> float:
-    """The upper edge of the cell that holds the median."""
+def _middle(cells: Floats, counts: Counts) -> str:
+    """The upper edge of the cell that holds the median, or that it lies beyond all edges."""
     edges, risen = counts.profile.edges, np.cumsum(cells)
-    return edges[min(int(np.searchsorted(risen, risen[-1] / 2)), len(edges) - 1)]
+    place = int(np.searchsorted(risen, risen[-1] / 2))
+    if place == len(edges):
+        return f"more than {edges[-1]:.4g}"
+    is_lowest = place == 0 and len(edges) > 1
+    return f"{'at most ' if is_lowest else ''}{edges[place]:.4g}"
 
 
 def _unseen(counts: Counts, limit: float) -> str:

@@ -105,6 +105,12 @@ def test_values_outside_the_contract_alarm_although_they_are_read_as_missing():
     assert any("has its unit changed?" in alarm for alarm in drift.alarms)
 
 
+@pytest.mark.parametrize(("factor", "words"), [(0.01, "to at most "), (2.0, "to more than ")])
+def test_median_beyond_all_of_training_is_said_as_such(factor, words):
+    drift = look(batch(**{"in.fee": (numbers(1_000) * factor).astype(float).tolist()}))
+    assert any("standard deviations" in alarm and words in alarm for alarm in drift.alarms)
+
+
 def test_renamed_category_is_named_with_the_one_that_is_gone():
     renamed = ["Bengaluru" if city == "Mumbai" else city for city in cities(1_000)]
     drift = look(batch(**{"in.city": renamed}))
