@@ -18,7 +18,7 @@ from tabular.prediction_log.outcomes import Label
 MAX_WAITING_ROWS = 20_000
 DRAIN_S = 0.5
 # Python's lock is held for 1 ms by a batch of this size.
-BATCH_ROWS = 2_048
+BATCH_ROWS = 4_096
 
 log = logging.getLogger("bentoline.service")
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from tabular.prediction_log.reading import EARLIEST, read_log
 from tabular.prediction_log.sealing import seal_all
-from tests.faults.log_writer import COUNT, ROWS
+from tests.faults.log_writer import COUNTS, ROWS
 from tests.unit.tiny import write_tiny
 
 ROOT = Path(__file__).parents[2]
@@ -49,46 +49,48 @@ def kill(
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
-        killed_at = [
-            _killed(parent, str(run), counts, draw.uniform(*lives_s)) for run in range(n_times)
-        ]
+        for run in range(n_times):
+            _kill(parent, str(run), counts, draw.uniform(*lives_s))
         assert parent.stdin is not None
         parent.stdin.close()
-    flushed = [COUNT.unpack((counts / str(run)).read_bytes())[0] for run in range(n_times)]
+    noted = [COUNTS.unpack((counts / str(run)).read_bytes()) for run in range(n_times)]
     n_journals = len(list(log.rglob("*.frames")))
-    before = _checked(log, flushed, killed_at)
+    before = _checked(log, noted)
     n_sealed = seal_all(log)
-    assert _checked(log, flushed, killed_at) == before
+    assert _checked(log, noted) == before
     assert not list(log.rglob("*.frames"))
     return {**before, "journals left": n_journals, "sealed": n_sealed}
 
 
-def _killed(parent: subprocess.Popen[str], run: str, counts: Path, life_s: float) -> float:
+def _kill(parent: subprocess.Popen[str], run: str, counts: Path, life_s: float) -> None:
     assert parent.stdin is not None
     assert parent.stdout is not None
     parent.stdin.write(f"{run}\n")
     parent.stdin.flush()
     pid = int(parent.stdout.readline())
     deadline = time.monotonic() + WORST_START_S
-    while not (counts / run).exists() or (counts / run).stat().st_size == 0:
+    while not _has_flushed(counts / run):
         assert time.monotonic() < deadline, f"writer {run} flushes nothing"
         time.sleep(0.005)
     time.sleep(life_s)  # the moment of the kill is what is drawn
-    at = time.time()
     os.killpg(pid, signal.SIGKILL)
     with suppress(ProcessLookupError):
         while True:
             os.killpg(pid, 0)
             time.sleep(0.001)
-    return at
 
 
-def _checked(log: Path, flushed: Sequence[int], killed_at: Sequence[float]) -> dict[str, float]:
+def _has_flushed(count: Path) -> bool:
+    content = count.read_bytes() if count.exists() else b""
+    return bool(content) and COUNTS.unpack(content)[0] > 0
+
+
+def _checked(log: Path, noted: Sequence[tuple[int, float]]) -> dict[str, float]:
     rows = pa.Table.from_batches(
         read_log(str(log), "tiny", EARLIEST, columns=["request_id", "row", "at"])
     )
     ids, places = rows["request_id"].to_pylist(), rows["row"].to_pylist()
-    last_at = dict.fromkeys(range(len(flushed)), 0.0)
+    last_at = dict.fromkeys(range(len(noted)), 0.0)
     requests: Counter[tuple[int, int]] = Counter()
     for name in ids:
         run, number = map(int, name.split("-"))
@@ -96,7 +98,7 @@ def _checked(log: Path, flushed: Sequence[int], killed_at: Sequence[float]) -> d
     doubled = [key for key, n in requests.items() if n != ROWS]
     assert not doubled, f"not once: {doubled[:5]}"
     assert np.array_equal(np.bincount(places), np.full(ROWS, len(requests)))
-    for run, n_flushed in enumerate(flushed):
+    for run, (n_flushed, _) in enumerate(noted):
         numbers = sorted(number for one, number in requests if one == run)
         assert numbers == list(range(len(numbers))), f"run {run} has holes"
         assert len(numbers) * ROWS >= n_flushed, f"run {run} lost flushed rows"
@@ -104,5 +106,9 @@ def _checked(log: Path, flushed: Sequence[int], killed_at: Sequence[float]) -> d
     for name, at in zip(ids[::ROWS], seconds, strict=True):
         run = int(name.split("-")[0])
         last_at[run] = max(last_at[run], at)
-    missing_s = max(at - last_at[run] for run, at in enumerate(killed_at))
-    return {"rows": len(ids), "flushed": sum(flushed), "missing at most (s)": round(missing_s, 3)}
+    missing_s = max(put_at - last_at[run] for run, (_, put_at) in enumerate(noted))
+    return {
+        "rows": len(ids),
+        "flushed": sum(n for n, _ in noted),
+        "missing at most (s)": round(missing_s, 3),
+    }

@@ -2,7 +2,7 @@
 
 Each fork is a worker of its own, with its sealer in one process group, to be killed: a new
 interpreter would cost more than the work. How many rows it has flushed stands in FOLDER/RUN,
-written after each flush.
+written after each flush, and when it put its last row.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.unit.asgi import settings
 from tests.unit.tiny import RECORDS
 
 ROWS = 50  # of one request
-COUNT = struct.Struct("<Q")
+COUNTS = struct.Struct("<Qd")  # rows flushed; when the last row was handed over
 
 
 class Watched(LogFolder):
@@ -40,17 +40,22 @@ class Watched(LogFolder):
     def __init__(self, log: Path, model: Model, flushed: Path) -> None:
         rows = LogRows(model, LogConfig(), b"")
         super().__init__(log, model.problem, lambda _: rows)
-        self._flushed = os.open(flushed, os.O_WRONLY | os.O_CREAT)
+        self._counts = os.open(flushed, os.O_WRONLY | os.O_CREAT)
         self._n_rows = 0
+        self.put_at = 0.0
 
     def write(self, entries: Sequence[Entry]) -> None:
         """As the parent, and then the count."""
         super().write(entries)
         self._n_rows += sum(len(entry.answers) for entry in entries)
-        os.pwrite(self._flushed, COUNT.pack(self._n_rows), 0)
+        self.note()
+
+    def note(self) -> None:
+        """Write the counts where a kill does not reach them."""
+        os.pwrite(self._counts, COUNTS.pack(self._n_rows, self.put_at), 0)
 
 
-async def log_for_ever(model: Model, sink: LogFolder, run: str) -> None:
+async def log_for_ever(model: Model, sink: Watched, run: str) -> None:
     """Hand over entries as fast as they are taken."""
     shadow = Shadow(settings(), Metrics(CollectorRegistry()))
     log = PredictionLog(sink, shadow, shadow._metrics)
@@ -62,7 +67,9 @@ async def log_for_ever(model: Model, sink: LogFolder, run: str) -> None:
         while log.n_waiting + ROWS <= MAX_WAITING_ROWS:
             entry = Entry(time.time(), f"{run}-{number}", model, records, answers, model.version)
             log.put(entry)
+            sink.put_at = entry.at
             number += 1
+        sink.note()
         await asyncio.sleep(0.005)
 
 
