@@ -114,7 +114,7 @@ def line_chart(
         if marks:
             parts.append(_dots(frame, kept, f"pt {colour}"))
         if len(series) > 1:
-            parts.append(_legend(frame, name, place, colour))
+            parts.append(_legend(name, place, colour))
     return _svg(title, frame, parts)
 
 
@@ -279,7 +279,7 @@ def _dots(frame: Frame, points: Sequence[tuple[float, float]], css: str) -> Mark
     return _raw(f'<path class="{css}" d="{path}"/>') if path else Markup("")
 
 
-def _legend(frame: Frame, name: str, place: int, colour: str) -> Markup:
+def _legend(name: str, place: int, colour: str) -> Markup:
     x, y = LEFT + 64 * place, TOP - 9
     return Markup(
         '<path class="ln {c}" d="M{x:.0f} {y:.0f}h11"/><text class="lg" x="{t:.0f}" '
