@@ -64,7 +64,6 @@ def read_collection(address: str) -> Sample:
 
 def _parts(address: str) -> tuple[str, str, str]:
     """Address of the server, database, collection."""
-    server_name(address)  # refuses what is no address, without showing it
     parts = urlsplit(address)
     options = dict(parse_qsl(parts.query))
     database, _, collection = parts.path.strip("/").partition(".")
@@ -76,6 +75,7 @@ def _parts(address: str) -> tuple[str, str, str]:
         )
     query = f"?{urlencode(options)}" if options else ""
     uri = f"{parts.scheme}://{parts.netloc}/{query}"
+    server_name(uri)  # refuses what is no address, without showing it
     return uri, database, collection
 
 

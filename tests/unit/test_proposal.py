@@ -206,13 +206,13 @@ def test_target_that_is_not_there_is_refused_with_the_nearest_name() -> None:
         propose(table(**noisy()), "z", "t")
 
 
-def test_five_thousand_columns_are_proposed_and_read_back(tmp_path: Path) -> None:
+def test_a_thousand_columns_are_proposed_and_read_back(tmp_path: Path) -> None:
     flags = RNG.integers(0, 2, 120)
-    rows = noisy(120) | {f"c{i}": flags for i in range(5_000)}
+    rows = noisy(120) | {f"c{i}": flags for i in range(1_000)}
     sample = table(**rows)
     proposal = propose(sample, "y", "wide")
     raw = yaml.load(yaml_text(proposal, sample), yaml.CSafeLoader)
-    assert len(raw["columns"]) == 5_001
+    assert len(raw["columns"]) == 1_001
     assert list(raw["candidates"]) == ["lightgbm", "random_forest"]
 
 
