@@ -131,3 +131,5 @@ def show_deployment(outcome: dict[str, Any]) -> None:
     console.print(
         Text(f"{outcome['problem']} {outcome['version']}: {where}, {outcome['seconds']} s", "bold")
     )
+    if "manifests" in outcome:
+        console.print(Text(f"Apply it: kubectl apply --filename {outcome['manifests']}"))

@@ -15,6 +15,7 @@ from steps.run_here import run_here
 from steps.smoke_test import smoke_test
 from steps.update_service import update_service
 from steps.verify import verify
+from steps.write_manifests import write_manifests
 
 
 @pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
@@ -53,6 +54,19 @@ def deployment_to_apprunner(
     digest = push(image_id, release, settings, after="smoke_test")
     image = verify(image_id, digest, release, settings, registry)
     update_service(image, release, settings, registry)
+
+
+@pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
+def deployment_to_kubernetes(
+    release: Release, settings: Settings, registry: str, root: str, home: str, public_key: str
+) -> None:
+    """From a published version to a verified image and the manifests that a cluster runs it by."""
+    bento = build_bento(release, registry, root, home, public_key)
+    image_id = containerize(bento, release, settings, root, for_registry=True)
+    smoke_test(image_id, release, registry, public_key)
+    digest = push(image_id, release, settings, after="smoke_test")
+    image = verify(image_id, digest, release, settings, registry)
+    write_manifests(image, release, registry, home)
 
 
 @pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)

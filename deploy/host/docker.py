@@ -11,12 +11,13 @@ from typing import Any
 
 from .errors import HostError
 
+TMP_MB = 64
 # The image writes under /tmp only, needs no capability, and starts some 40 threads. --init, since
 # a process with number 1 ignores SIGTERM until it has set its handlers.
 HARDENED = (
     "--init",
     "--read-only",
-    "--tmpfs=/tmp:rw,noexec,nosuid,size=64m,mode=1777",
+    f"--tmpfs=/tmp:rw,noexec,nosuid,size={TMP_MB}m,mode=1777",
     "--cap-drop=ALL",
     "--security-opt=no-new-privileges",
     "--pids-limit=256",

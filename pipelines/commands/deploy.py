@@ -9,7 +9,7 @@ import time
 import warnings
 from typing import Any
 
-from deploy import apprunner, ec2, ecr, local
+from deploy import apprunner, ec2, ecr, kubernetes, local
 from deploy.engine import find_engine
 from deploy.image import BUILDS, DIRTY, Release, release_of
 from deploy.sbom import find_syft, write_sbom
@@ -25,7 +25,8 @@ from tabular.serving import Serving
 
 DONE = 0
 LOCAL, ECR, EC2, APPRUNNER = "local", "ecr", "ec2", "apprunner"
-TARGETS = (LOCAL, ECR, EC2, APPRUNNER)
+KUBERNETES = "kubernetes"
+TARGETS = (LOCAL, ECR, EC2, APPRUNNER, KUBERNETES)
 
 
 def run(options: argparse.Namespace, place: Place) -> int:
@@ -61,7 +62,7 @@ def check_target(target: str, release: Release, settings: Settings, registry: Re
 
     Raises:
         ConfigError: No engine answers, the port or the tag is taken, AWS does not let us deliver,
-            or the code is not as committed.
+            the code is not as committed, or the name is too long for a cluster.
     """
     engine = find_engine(os.environ)
     if target == LOCAL:
@@ -79,6 +80,8 @@ def check_target(target: str, release: Release, settings: Settings, registry: Re
         ec2.check(settings)
     if target == APPRUNNER:
         apprunner.check(settings)
+    if target == KUBERNETES:
+        kubernetes.object_name(release.problem)
 
 
 def deliver(target: str, release: Release, settings: Settings, place: Place) -> dict[str, Any]:
@@ -96,6 +99,7 @@ def deliver(target: str, release: Release, settings: Settings, place: Place) -> 
         ECR: deployment.deployment_to_ecr,
         EC2: deployment.deployment_to_ec2,
         APPRUNNER: deployment.deployment_to_apprunner,
+        KUBERNETES: deployment.deployment_to_kubernetes,
     }[target]
     key = str(place.public_key or "")
     try:

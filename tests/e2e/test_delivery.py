@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deploy import ecr
 from deploy.image import revision
@@ -146,6 +147,17 @@ def test_app_runner_takes_what_was_pushed(delivered, checkout, aws):
     assert report["update"]["address"] == server.address
     facts = open_registry(str(delivered.home / "registry")).facts("tiny", "v1")
     assert facts["apprunner_operation"] == "op"
+
+
+def test_a_cluster_gets_manifests_of_what_was_pushed(delivered, checkout, aws):
+    done, report = deploy(checkout, delivered.home, aws, "kubernetes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    file = delivered.home / "kubernetes" / "tiny.yaml"
+    assert report["manifests"] == str(file)
+    assert f"kubectl apply --filename {file}" in done.stdout.replace("\n", "")
+    pods = [one["spec"]["template"]["spec"] for one in yaml.safe_load_all(file.read_text())
+            if one["kind"] == "Deployment"]  # fmt: skip
+    assert [pod["containers"][0]["image"] for pod in pods] == [delivered.report["image"]]
 
 
 def test_no_secret_is_in_a_layer_a_log_or_the_history(delivered, engine, aws, tmp_path):
