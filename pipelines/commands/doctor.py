@@ -75,7 +75,9 @@ def _components(stack: StackDefinition | None) -> list[Check]:
 
 def _installed(flavor: str, package: str) -> str:
     if importlib.util.find_spec(package) is None:
-        raise ConfigError(f"flavor {flavor} needs {package}; install the lock again.")
+        raise ConfigError(
+            f"flavor {flavor} needs {package}; install the lock again, or pip install {package}."
+        )
     return f"{package} is installed"
 
 

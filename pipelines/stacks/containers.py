@@ -8,10 +8,10 @@ from typing import Any
 
 from deploy.engine import find_engine
 from deploy.settings import Settings
-from deploy.training_image import training_image
+from deploy.training_image import LOCK, training_image
 from pipelines.stacks.definition import StackDefinition
 
-CONTAINED = "local_docker"
+CONTAINED, CLUSTERED = "local_docker", "kubernetes"
 
 
 def container_settings(
@@ -19,16 +19,22 @@ def container_settings(
 ) -> dict[str, Any]:
     """A pipeline's settings for ZenML; {} for a stack whose steps run in this process.
 
-    The checkout is mounted where it lies here, and read-only: the image holds requirements alone,
-    so that it is built once for each lock.
+    On this machine the checkout is mounted where it lies here, and read-only: the image holds
+    requirements alone, so that it is built once for each lock. For a cluster ZenML builds the
+    image, of the same lock and the checkout.
 
     Raises:
         ConfigError: There is no engine.
         EngineError: The image cannot be built.
     """
-    if stack.components["orchestrator"].flavor != CONTAINED:
+    flavor = stack.components["orchestrator"].flavor
+    if flavor not in (CONTAINED, CLUSTERED):
         return {}
     from zenml.config import DockerSettings
+
+    if flavor == CLUSTERED:
+        lock = str(root / LOCK)
+        return {"docker": DockerSettings(requirements=lock, apt_packages=["libgomp1"])}
     from zenml.orchestrators.local_docker.local_docker_orchestrator import (
         LocalDockerOrchestratorSettings,
     )

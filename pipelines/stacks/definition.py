@@ -98,6 +98,8 @@ def _filled(stack: StackDefinition, environ: Mapping[str, str]) -> StackDefiniti
         if isinstance(value, dict):
             parts = {key: fill(part) for key, part in value.items()}
             return {key: part for key, part in parts.items() if part is not None} or None
+        if isinstance(value, list):
+            return [part for part in map(fill, value) if part is not None] or None
         if not isinstance(value, str):
             return value
         if any(reference not in known for reference in _SECRET.findall(value)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,30 @@ def test_nothing_of_a_refused_stack_stays(
         register(define("refused", artifact_store=wrong), zenml, environ)
     assert not zenml.list_stacks(name="refused").items
     assert not zenml.list_stack_components(name="startswith:refused-").items
+
+
+def test_a_cluster_s_stack_installs_the_lock_and_wants_its_client(
+    zenml: Any, environ: dict[str, str], home: Path
+) -> None:
+    from pipelines.stacks.containers import container_settings
+
+    cluster = {
+        "BENTOLINE_KUBERNETES_CONTEXT": "mine",
+        "BENTOLINE_CONTAINER_REGISTRY": "1.dkr.ecr.eu-west-1.amazonaws.com",
+        "BENTOLINE_HOME": "/shared",
+    }
+    stack = load_stack("kubernetes", Path("configs/stacks"), {**environ, **cluster})
+    root = Path.cwd()
+    docker = container_settings(stack, environ, root=root, home=home)["docker"]
+    assert docker.requirements == str(root / "requirements.lock")
+    assert not docker.skip_build
+    if find_spec("kubernetes") is None:
+        with pytest.raises(ConfigError, match=r"kubernetes'.*Nothing was registered"):
+            register(stack, zenml, environ)
+        assert not zenml.list_stack_components(name="startswith:kubernetes-").items
+    else:
+        pods = settings_of(register(stack, zenml, environ), "orchestrator")["pod_settings"]
+        assert pods["volume_mounts"] == [{"name": "home", "mountPath": "/shared"}]
 
 
 def test_many_at_once_register_one_stack(

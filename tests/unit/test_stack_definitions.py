@@ -12,17 +12,34 @@ STACKS = ROOT / "configs" / "stacks"
 PLACES = {"BENTOLINE_ARTIFACTS": "s3://a/zenml", "BENTOLINE_REGISTRY": "s3://a/registry"}
 
 
+CLUSTER = {
+    **PLACES,
+    "BENTOLINE_KUBERNETES_CONTEXT": "mine",
+    "BENTOLINE_CONTAINER_REGISTRY": "1.dkr.ecr.eu-west-1.amazonaws.com",
+    "BENTOLINE_HOME": "/shared",
+}
+
+
 def test_every_shipped_stack_can_be_read():
-    environ = {**PLACES, "MLFLOW_TRACKING_URI": "http://localhost:5000"}
+    environ = {**CLUSTER, "MLFLOW_TRACKING_URI": "http://localhost:5000"}
     names = [path.stem for path in STACKS.glob("*.yaml")]
     stacks = [load_stack(name, STACKS, environ) for name in names]
-    assert {"local", "aws", "mlflow", "docker"} <= {stack.name for stack in stacks}
+    assert {"local", "aws", "mlflow", "docker", "kubernetes"} <= {stack.name for stack in stacks}
     assert all({"orchestrator", "artifact_store"} <= stack.components.keys() for stack in stacks)
 
 
 def test_unset_variables_and_secrets_are_left_out():
     settings = load_stack("aws", STACKS, PLACES).components["artifact_store"].settings
     assert settings == {"path": "s3://a/zenml"}
+
+
+def test_variables_are_filled_in_lists_too():
+    stack = load_stack("kubernetes", STACKS, CLUSTER)
+    pods = stack.components["orchestrator"].settings["pod_settings"]
+    assert pods["volume_mounts"] == [{"name": "home", "mountPath": "/shared"}]
+    assert pods["volumes"] == [
+        {"name": "home", "persistentVolumeClaim": {"claimName": "bentoline-home"}}
+    ]
 
 
 def test_secrets_stay_references():
