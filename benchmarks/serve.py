@@ -25,6 +25,7 @@ from benchmarks.contenders import OURS, everybody, service
 from benchmarks.load import Load, finished, measure, start
 from benchmarks.serve_targets import Case, Figures, judged, tables, write_readme
 from benchmarks.servers import ROOT, Server
+from benchmarks.serving_cost import write_page
 from tabular.bundle import load_bundle, seal
 from tabular.registry import open_registry
 
@@ -50,6 +51,7 @@ def main() -> int:
     print("\n".join(lines))
     if SECONDS >= 3:
         write_readme(lines)
+        write_page()
     short = [verdict for verdict in verdicts if not verdict.holds]
     for verdict in short:
         print(f"short: {verdict.words}: {verdict.shown}")
