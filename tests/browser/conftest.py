@@ -98,7 +98,7 @@ def is_alive(address: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # its event loop must not outlive this folder's tests
 def chromium() -> Iterator[Any]:
     """A real browser, or the reason why there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
