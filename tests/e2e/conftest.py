@@ -121,7 +121,7 @@ def aws(machine, tmp_path_factory):
         client = boto3.Session("a", "b", region_name="us-east-1").client(
             "ecr", endpoint_url=endpoint
         )
-        for name in ("bentoline", "second", "third", "hosts", "loose"):
+        for name in ("bentoline", "second", "third", "hosts", "loose", "refusing"):
             mutability = "MUTABLE" if name == "loose" else "IMMUTABLE"
             client.create_repository(repositoryName=name, imageTagMutability=mutability)
         token = client.get_authorization_token()["authorizationData"][0]["authorizationToken"]

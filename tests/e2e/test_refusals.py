@@ -37,9 +37,13 @@ def home(tmp_path):
 
 @pytest.fixture
 def refused(home, checkout, aws, monkeypatch, capfd):
-    """Call `run.py --deploy --target ecr` with variables changed, and return its sentence."""
+    """Call `run.py --deploy --target ecr` with variables changed, and return its sentence.
+
+    The repository is one that no test pushes to: a tag that is taken would be what is refused.
+    """
     monkeypatch.setattr(run, "ROOT", checkout)
-    for name, value in {**aws.environment, "BENTOLINE_HOME": str(home)}.items():
+    own = {"BENTOLINE_HOME": str(home), "BENTOLINE_ECR_REPOSITORY": "refusing"}
+    for name, value in {**aws.environment, **own}.items():
         monkeypatch.setenv(name, value)
 
     def call(target="ecr", without=(), **environment):
@@ -183,7 +187,7 @@ def test_a_repository_whose_tags_can_be_overwritten(refused):
 def test_a_registry_that_takes_the_token_no_more(refused, tmp_path):
     with image_registry(tmp_path, "of another hour") as address:
         said = refused(BENTOLINE_ECR_HOST=address)
-    assert "refused the token for bentoline (status 401), which may have expired" in said
+    assert "refused the token for refusing (status 401), which may have expired" in said
 
 
 def test_a_registry_that_is_away(refused):
