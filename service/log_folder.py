@@ -85,7 +85,8 @@ class LogFolder:
         """Seal what there is: nobody waits for an answer any more."""
         self._answers.leave()
         self._labels.leave()
-        if self._sealer is not None:
+        if self._sealer is not None:  # at its priority it may take minutes on a busy machine
+            self._sealer.kill()
             self._sealer.wait()
         try:
             seal_all(self._folder)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
+from contextlib import contextmanager
 
 import pytest
 
 from tabular.prediction_log.reading import EARLIEST, read_log
-from tests.faults.log_promises import kill
+from tests.faults.log_promises import ROOT, kill
 from tests.s3 import client, credentials, free_port, moto
 from tests.unit.test_service_log import logging_worker, turn
 from tests.unit.tiny import RECORDS
@@ -27,8 +31,37 @@ def small_disk(tmp_path):
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a tmpfs cannot be mounted here (needs root)")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with unmounted_at_the_end(folder):
+        yield folder
+
+
+@contextmanager
+def unmounted_at_the_end(folder):
+    """Unmount, even where this process is killed: a shell waits for its pipe to close."""
+    script = 'cat > /dev/null; exec umount --lazy "$0"'
+    with subprocess.Popen(
+        ["sh", "-c", script, str(folder)], stdin=subprocess.PIPE, start_new_session=True
+    ) as waiting:
+        yield
+    assert waiting.returncode == 0
+
+
+def test_a_disk_of_a_killed_test_is_unmounted(small_disk, tmp_path):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    subprocess.run(["mount", "--bind", str(small_disk), str(folder)], check=True)
+    code = (
+        "import os, pathlib, signal, sys\n"
+        "from tests.faults.test_prediction_log import unmounted_at_the_end\n"
+        "with unmounted_at_the_end(pathlib.Path(sys.argv[1])):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as killed:
+        assert killed.stdout is not None
+        killed.stdout.read()  # its shell has the same pipe, and is the last to close it
+    assert killed.returncode == -signal.SIGKILL
+    assert not os.path.ismount(folder)
 
 
 def test_on_a_full_disk_the_service_answers_rows_wait_and_are_written_once_there_is_room(
