@@ -86,11 +86,11 @@ def wait_for_a_new_run(home: Path, process: subprocess.Popen[str], known: set[st
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk with 3 MB of room."""
+    """A disk with 8 MB of room."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)],
         capture_output=True,
         check=False,
     )

@@ -137,6 +137,19 @@ def test_quiet_window_is_due_for_nothing_and_leaves_page_gauges_and_evidently(
     assert "petal width (cm)" in Path(report["evidently"]).read_text()
 
 
+def test_unreadable_file_is_told_and_the_others_are_read(
+    monitor: Monitor, registry: Registry, log: Path
+) -> None:
+    answered(registry, log)
+    (whole,) = log.glob("problem=*/date=*/*.parquet")
+    broken = whole.with_name(whole.name.replace("-000001", "-000002"))
+    broken.write_bytes(whole.read_bytes()[:1000])
+    code, _, report = monitor()
+    assert code == 0
+    assert report["drift"]["window"]["n_rows"] == N_ROWS
+    assert any(broken.name in note for note in report["drift"]["notes"])
+
+
 def test_drift_without_outcomes_is_due_and_names_the_column(
     monitor: Monitor, registry: Registry, log: Path
 ) -> None:
@@ -185,19 +198,6 @@ def test_log_that_vanished_and_empty_window_are_a_sentence(
     assert f"no answers of {NAME} were logged since" in err
     shutil.rmtree(log)
     assert monitor()[0] == 2
-
-
-def test_unreadable_file_is_told_and_the_others_are_read(
-    monitor: Monitor, registry: Registry, log: Path
-) -> None:
-    answered(registry, log)
-    (whole,) = log.glob("problem=*/date=*/*.parquet")
-    broken = whole.with_name(whole.name.replace("-000001", "-000002"))
-    broken.write_bytes(whole.read_bytes()[:1000])
-    code, _, report = monitor()
-    assert code == 0
-    assert report["drift"]["window"]["n_rows"] == N_ROWS
-    assert any(broken.name in note for note in report["drift"]["notes"])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import resource
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,33 +38,34 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
         yield registry
 
 
-def command(*flags: str) -> tuple[subprocess.CompletedProcess[str], float]:
-    """Run the command in a process of its own; its outcome and CPU seconds."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
+def command(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    inherited = {name: text for name, text in os.environ.items() if name != "ZENML_CONFIG_PATH"}
+    return subprocess.run(
         [sys.executable, "run.py", *flags],
         cwd=ROOT,
-        env={name: text for name, text in os.environ.items() if name != "ZENML_CONFIG_PATH"},
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def test_rollback_in_s3_takes_less_than_two_seconds_of_cpu(registry: Registry) -> None:
-    done, cpu_s = command("--rollback", "--problem", "tiny")
+def test_rollback_in_s3_loads_no_training_library(registry: Registry) -> None:
+    """What it imports decides how long it takes; benchmarks measure the seconds."""
+    done = command("--rollback", "--problem", "tiny", PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0, done.stderr
     assert registry.alias("tiny", "production") == "v1"
-    assert cpu_s < 2
+    imported = set(re.findall(r"^import time:.*\| +(\w+)$", done.stderr, re.MULTILINE))
+    assert "boto3" in imported
+    assert not imported & {"sklearn", "pandas", "zenml", "bentoml", "catboost", "evidently"}
 
 
 def test_status_and_diff_read_a_registry_in_s3(registry: Registry) -> None:
-    done, _ = command("--status", "--json")
+    done = command("--status", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["problems"]["tiny"]["aliases"] == {"production": "v2"}
-    done, _ = command("--diff", "v1", "production", "--problem", "tiny")
+    done = command("--diff", "v1", "production", "--problem", "tiny")
     assert done.returncode == 0, done.stderr
     assert "The contracts are the same" in done.stdout
 
@@ -72,7 +73,7 @@ def test_status_and_diff_read_a_registry_in_s3(registry: Registry) -> None:
 @pytest.mark.usefixtures("registry")
 def test_s3_that_is_away_is_one_sentence_and_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{s3.free_port()}")
-    done, _ = command("--rollback", "--problem", "tiny")
+    done = command("--rollback", "--problem", "tiny")
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "registry" in done.stderr
