@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -30,15 +31,23 @@ from tests.any_tables import AnyTable
 # What somebody would try who has ten minutes for the table.
 GRID = {"learning_rate": [0.03, 0.1], "max_leaf_nodes": [7, 31]}
 PLACE = "_place"
+RESAMPLES = 400
+
+Answered = tuple[Any, Any]  # what happened in n rows, and what was said of them
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One table: the two scores, and how many rows were tested."""
+    """One table: the two scores, how many rows were tested, and how sure the difference is.
+
+    `low` and `high` hold 95 % of the differences when the test rows are drawn again.
+    """
 
     shipped: float
     by_hand: float
     n_test: int
+    low: float
+    high: float
 
 
 def compare(table: AnyTable, folder: Path) -> Compared:
@@ -72,9 +81,25 @@ def compare_trained(table: AnyTable, folder: Path) -> Compared:
     is_number = table.task == "regression"
     own = fitted.predict(inputs)[:, None] if is_number else fitted.predict_proba(inputs)
     truth = parts.test[problem.target.column].to_numpy()
+    low, high = _spread_of_difference((truth, answers), (target, own), table.task)
     return Compared(
-        score(truth, answers, table.task), score(target, own, table.task), len(parts.test)
+        score(truth, answers, table.task), score(target, own, table.task), len(truth), low, high
     )
+
+
+def _spread_of_difference(shipped: Answered, by_hand: Answered, task: str) -> tuple[float, float]:
+    """Bootstrap of the test rows, the same rows for both; each class keeps its number of rows."""
+    rng, truth = np.random.default_rng(0), shipped[0]
+    groups = [np.arange(len(truth))]
+    if task != "regression":
+        groups = [np.flatnonzero(truth == place) for place in np.unique(truth)]
+    differences = []
+    for _ in range(RESAMPLES):
+        drawn = np.concatenate([rng.choice(group, len(group)) for group in groups])
+        ours, hand = (score(y[drawn], said[drawn], task) for y, said in (shipped, by_hand))
+        differences.append(ours - hand)
+    low, high = np.quantile(differences, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def parts_of(problem: Problem, folder: Path) -> Parts:

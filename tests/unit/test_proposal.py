@@ -11,15 +11,18 @@ import pytest
 import yaml
 
 from tabular.errors import DataError
+from tabular.estimators import check_candidate
 from tabular.problem import Problem, load_problem
 from tabular.proposal import sample as sampling
 from tabular.proposal.columns import Context, Decided, decide_column
 from tabular.proposal.draft import Answers, propose
 from tabular.proposal.facts import facts_of
+from tabular.proposal.models import Size, candidates_of
 from tabular.proposal.ranges import number_range
 from tabular.proposal.sample import Reservoir, Sample, read_file
 from tabular.proposal.target import TargetDecided, decide_target
 from tabular.proposal.yaml_text import yaml_text
+from tabular.settings import Candidate, Task
 
 N = 400
 RNG = np.random.default_rng(0)
@@ -214,6 +217,23 @@ def test_a_thousand_columns_are_proposed_and_read_back(tmp_path: Path) -> None:
     raw = yaml.load(yaml_text(proposal, sample), yaml.CSafeLoader)
     assert len(raw["columns"]) == 1_001
     assert raw["candidates"]["lightgbm"]["params"]["colsample_bytree"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("task", "n_rows", "has_blend"),
+    [("regression", 400, True), ("regression", 5_000, False), ("binary", 400, False)],
+)
+def test_few_rows_with_numbers_to_predict_get_a_blend(
+    task: Task, n_rows: int, has_blend: bool
+) -> None:
+    size = Size(n_rows, n_features=8, n_wide=8, n_classes=0 if task == "regression" else 2)
+    found = candidates_of(task, size)
+    assert ("blend" in found) == has_blend
+    for name, raw in found.items():
+        check_candidate(name, Candidate.model_validate(raw), task)
+    if has_blend:
+        assert [*found["blend"]["members"]] == ["ridge", "lightgbm", "random_forest"]
+        assert found["blend"]["members"]["ridge"]["params"]["alpha"] == 1.0
 
 
 def test_reservoir_keeps_rows_evenly_and_in_order() -> None:
