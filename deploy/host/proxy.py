@@ -1,4 +1,4 @@
-"""The host's nginx: which of two containers answers is one file, asked for at every request.
+"""The host's nginx: which container answers is said by files, asked for at every request.
 
 A reload of nginx closes idle connections, and a client that writes to one at that moment loses its
 request; a file that appears or goes loses none (docs/adr/0019).
@@ -15,16 +15,17 @@ from pathlib import Path
 from .errors import HostError
 from .settings import Host
 
-BLUE, GREEN = "blue", "green"
+BLUE, GREEN, SPARE = SLOTS = ("blue", "green", "spare")  # a file of a later one's name outranks
 SLOT_HEADER = "X-Bentoline-Slot"
 SITE = """\
-# Written by a release of {name}. {marker} says which of both answers.
+# Written by a release of {name}. Files of {state} say which of them answers.
 upstream {name}-blue {{ server 127.0.0.1:{blue}; }}
 upstream {name}-green {{ server 127.0.0.1:{green}; }}
+upstream {name}-spare {{ server 127.0.0.1:{spare}; }}
 server {{
-    listen {address}:{port};
-    set $slot blue;
-    if (-f {marker}) {{ set $slot green; }}
+{listen}    set $slot blue;
+    if (-f {state}/green) {{ set $slot green; }}
+    if (-f {state}/spare) {{ set $slot spare; }}
     location / {{
         proxy_pass http://{name}-$slot;
         proxy_http_version 1.1;
@@ -52,23 +53,36 @@ class Proxy:
     port: int
 
     @property
-    def marker(self) -> Path:
-        """There while green answers."""
-        return self.state / GREEN
-
-    @property
     def active(self) -> str:
         """The slot that answers."""
-        return GREEN if self.marker.exists() else BLUE
+        return next((slot for slot in (SPARE, GREEN) if (self.state / slot).exists()), BLUE)
 
     @property
-    def idle(self) -> str:
-        """The other one."""
-        return BLUE if self.active == GREEN else GREEN
+    def idle(self) -> tuple[str, ...]:
+        """The others, in the order in which they are taken."""
+        return tuple(slot for slot in SLOTS if slot != self.active)
 
     def port_of(self, slot: str) -> int:
         """Where the slot's container listens on the loopback."""
-        return self.port + (1 if slot == BLUE else 2)
+        return self.port + 1 + SLOTS.index(slot)
+
+    def free_slot(self) -> str:
+        """The idle slot for a new container.
+
+        An engine that ended while it started a container keeps that one's port until it is
+        restarted, even where the container is removed; hence the third slot.
+
+        Raises:
+            HostError: The ports of all idle slots are taken.
+        """
+        for slot in self.idle:
+            if _is_free("127.0.0.1", self.port_of(slot)):
+                return slot
+        ports = " and ".join(str(self.port_of(slot)) for slot in self.idle)
+        raise HostError(
+            f"ports {ports} of this host are taken; end what listens on them (if that is dockerd, "
+            "restart it), or give another port in the host's file."
+        )
 
     def check(self) -> None:
         """Refuse a host whose proxy does not run, or whose port somebody else has.
@@ -78,8 +92,12 @@ class Proxy:
         """
         if not self._nginx("-s", "reopen"):
             raise HostError("the proxy does not run; start it (systemctl enable --now nginx).")
-        if not self._site.exists() or self._text() != self._site.read_text(encoding="utf-8"):
-            check_free(self.host.address, self.port)
+        listens = self._site.exists() and self._listen() in self._site.read_text(encoding="utf-8")
+        if not listens and not _is_free(self.host.address, self.port):
+            raise HostError(
+                f"port {self.port} of this host is taken; end what listens on it, or give another "
+                "port in the host's file."
+            )
 
     def configure(self) -> None:
         """Write the site where it is new or changed; the one before it stays where nginx refuses.
@@ -100,26 +118,31 @@ class Proxy:
         raise HostError(f"nginx does not take {self._site}; see what `nginx -t` says there.")
 
     def answer_by(self, slot: str) -> None:
-        """Let the slot answer from the next request on: one rename, or one unlink."""
-        if slot == GREEN:
-            _write(self.marker, "")
-        else:
-            self.marker.unlink(missing_ok=True)
-            _sync(self.state)
+        """Let the slot answer from the next request on.
+
+        One rename or one unlink decides it; the others change nothing that is answered.
+        """
+        if slot != BLUE:
+            _write(self.state / slot, "")
+        for other in (GREEN, SPARE):
+            if other != slot:
+                (self.state / other).unlink(missing_ok=True)
+                _sync(self.state)
 
     @property
     def _site(self) -> Path:
         return Path(self.host.sites) / f"{self.name}.conf"
 
+    def _listen(self) -> str:
+        return f"    listen {self.host.address}:{self.port};\n"
+
     def _text(self) -> str:
         return SITE.format(
             name=self.name,
-            marker=self.marker,
-            address=self.host.address,
-            port=self.port,
-            blue=self.port_of(BLUE),
-            green=self.port_of(GREEN),
+            state=self.state,
+            listen=self._listen(),
             header=SLOT_HEADER,
+            **{slot: self.port_of(slot) for slot in SLOTS},
         )
 
     def _nginx(self, *arguments: str) -> bool:
@@ -132,21 +155,14 @@ class Proxy:
         return done.returncode == 0
 
 
-def check_free(address: str, port: int) -> None:
-    """Refuse a port that somebody listens on.
-
-    Raises:
-        HostError: It is taken.
-    """
+def _is_free(address: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError as error:
-            raise HostError(
-                f"port {port} of this host is taken; end what listens on it, or give another port "
-                "in the host's file."
-            ) from error
+        except OSError:
+            return False
+        return True
 
 
 def _write(file: Path, text: str) -> None:

@@ -1,8 +1,8 @@
 """A release on one host: the new container starts beside the old one and is flipped to when fit.
 
-Two slots, blue and green; at rest the active one has the only container. Each phase may be killed:
-what it left is in the idle slot, which the next release empties first, and the proxy answers from
-the active one all the while.
+Blue, green and a spare slot; at rest the active one has the only container. Each phase may be
+killed: what it left is in an idle slot, which the next release empties first, and the proxy answers
+from the active one all the while.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .checks import Connection, check_golden, check_latency, check_ready
 from .docker import HARDENED, PORT, Docker
 from .ecr import authorization
 from .errors import HostError, UnfitError
-from .proxy import SLOT_HEADER, Proxy, check_free
+from .proxy import SLOT_HEADER, Proxy
 from .settings import Host, Release
 
 DRAIN_S = 1.0  # a request that chose the old container just before the flip has reached it
@@ -46,9 +47,18 @@ class Site:
         """The slot's container."""
         return f"{self.proxy.name}-{slot}"
 
+    def beside(self) -> str:
+        """The idle slot that has a container; the first one where none has."""
+        held = [slot for slot in self.proxy.idle if self.found(slot)]
+        return held[0] if held else self.proxy.idle[0]
+
+    def found(self, slot: str) -> dict[str, Any]:
+        """What the engine knows of the slot's container; empty where there is none."""
+        return self.docker.inspect("container", self.container(slot))
+
     def serves(self) -> bool:
         """Whether the release's image is what answers already."""
-        found = self.docker.inspect("container", self.container(self.proxy.active))
+        found = self.found(self.proxy.active)
         labels = found.get("Config", {}).get("Labels", {})
         return bool(found) and found["State"]["Running"] and labels[LABEL] == self.release.image
 
@@ -65,7 +75,7 @@ def prepare(site: Site) -> None:
     _clear(site)
     if site.serves():
         return
-    check_free("127.0.0.1", site.proxy.port_of(site.proxy.idle))
+    site.proxy.free_slot()
     _pull(site)
     _check_architecture(site)
 
@@ -78,8 +88,9 @@ def start(site: Site) -> None:
     """
     if site.serves():
         return
-    name = site.container(site.proxy.idle)
-    published = f"--publish=127.0.0.1:{site.proxy.port_of(site.proxy.idle)}:{PORT}"
+    slot = site.proxy.free_slot()
+    name = site.container(slot)
+    published = f"--publish=127.0.0.1:{site.proxy.port_of(slot)}:{PORT}"
     file = Path(site.host.environment)
     given = (f"--env-file={file}",) if file.exists() else ()
     with _undone(lambda: _give_up(site)):
@@ -100,7 +111,7 @@ def switch(site: Site) -> None:
     if site.serves():
         site.proxy.configure()
         return
-    slot = site.proxy.idle
+    slot = site.beside()
     name, port = site.container(slot), site.proxy.port_of(slot)
     with _undone(lambda: _give_up(site)):
         check_ready(site.docker, name, port, within_s=site.host.ready_s)
@@ -121,9 +132,9 @@ def finish(site: Site) -> None:
         _check_flipped(site, slot)
         _check_answers(site, Connection(site.proxy.port))
     _keep_images(site)
-    if site.docker.inspect("container", site.container(site.proxy.idle)):
+    if site.found(site.beside()):
         time.sleep(DRAIN_S)
-        site.docker.remove(site.container(site.proxy.idle))
+        _empty(site)
     _prune(site)
 
 
@@ -138,10 +149,17 @@ PHASES: dict[str, tuple[Callable[[Site], None], ...]] = {
 
 def _clear(site: Site) -> None:
     """Remove what a killed release left; at rest there is none of it."""
-    site.docker.remove(site.container(site.proxy.idle))
+    _empty(site)
     shutil.rmtree(site.proxy.state / LOGIN, ignore_errors=True)
     for half in site.proxy.state.glob(".*.new"):
         half.unlink()
+
+
+def _empty(site: Site) -> None:
+    """Remove the containers of the idle slots."""
+    for slot in site.proxy.idle:
+        if site.found(slot):
+            site.docker.remove(site.container(slot))
 
 
 @contextmanager
@@ -156,15 +174,16 @@ def _undone(undo: Callable[[], None]) -> Iterator[None]:
 
 def _give_up(site: Site) -> None:
     """Remove the container that is not to serve, and its image."""
-    site.docker.remove(site.container(site.proxy.idle))
+    _empty(site)
     _prune(site)
 
 
 def _go_back(site: Site) -> None:
     """Flip back, where there is something to flip back to."""
-    old = site.docker.inspect("container", site.container(site.proxy.idle))
+    slot = site.beside()
+    old = site.found(slot)
     if old and old["State"]["Running"]:
-        site.proxy.answer_by(site.proxy.idle)
+        site.proxy.answer_by(slot)
         time.sleep(DRAIN_S)
         _give_up(site)
 

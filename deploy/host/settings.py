@@ -17,7 +17,7 @@ RELEASE, GOLDEN = "release.json", "golden.json"  # in a revision
 class Host:
     """One host; every value has a default, so that the file may be missing.
 
-    `port` is the proxy's, 0 the one that the release names; both containers have the next two, on
+    `port` is the proxy's, 0 the one that the release names; the containers have the next three, on
     the loopback. `environment` is a file of variables for the container, such as BENTOLINE_TOKEN.
     `ready_s` is how long a new container may take until it is ready.
     """

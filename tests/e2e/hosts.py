@@ -19,6 +19,7 @@ import pytest
 
 from deploy.engine import Engine
 from deploy.host.checks import Connection
+from deploy.host.proxy import SLOTS
 from tests.e2e.codedeploy import Host
 from tests.ports import wait_for_port
 from tests.s3 import free_port
@@ -68,19 +69,19 @@ class Machine:
         return dict(line.split() for line in lines)
 
     def files(self) -> set[str]:
-        """What lies in the folder of its one problem, without the marker of green."""
-        return {path.name for path in self.state.glob("*/*")} - {"green"}
+        """What lies in the folder of its one problem, without what says which slot answers."""
+        return {path.name for path in self.state.glob("*/*")} - set(SLOTS)
 
 
-def three_ports() -> int:
-    """The first of three free ports in a row: the proxy's and its containers'.
+def free_ports() -> int:
+    """The first of four free ports in a row: the proxy's and its containers'.
 
     Below those that clients are given, since a container's port is idle while another serves.
     """
     while True:
         first = secrets.randbelow(10_000) + 20_000
         try:
-            for port in (first, first + 1, first + 2):
+            for port in range(first, first + 1 + len(SLOTS)):
                 socket.create_server(("127.0.0.1", port)).close()
         except OSError:
             continue
@@ -95,7 +96,7 @@ def machine(name: str, folder: Path, engine: Engine, own: dict[str, str]) -> Ite
     agent, state = folder / "agent", folder / "state"
     for made in (agent, state, folder / "sites"):
         made.mkdir(parents=True)
-    port, proxy = three_ports(), free_port()
+    port, proxy = free_ports(), free_port()
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=proxy))
     (folder / "host.json").write_text(json.dumps({
         "name": name, "state": str(state), "address": "127.0.0.1", "port": port,
@@ -114,7 +115,7 @@ def machine(name: str, folder: Path, engine: Engine, own: dict[str, str]) -> Ite
             yield Machine(Host(name, agent, environment), port, state)
         finally:
             server.terminate()
-            for slot in ("blue", "green"):
+            for slot in SLOTS:
                 for container in engine.call(
                     "ps", "--all", "--quiet", f"--filter=name=^{name}-.*-{slot}$", what="listing"
                 ).split():

@@ -15,9 +15,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.engine import Engine
+from deploy.host.proxy import SLOTS
 from tests.e2e.hosts import NGINX
 from tests.e2e.small_release import command, finished, push_image
 
@@ -72,6 +74,20 @@ class OwnEngine:
         assert self.daemon is not None
         (self.daemon.kill if at_once else self.daemon.terminate)()
         self.daemon.wait()
+        self._end_containerd()
+
+    def _end_containerd(self) -> None:
+        """Wait for the end of what a killed engine leaves, and forget its number.
+
+        It dies with the engine, but a moment later, and where nobody asks how it ended its number
+        stays: a new engine would take it for alive and wait for it in vain.
+        """
+        file = self.folder / "exec" / "containerd" / "containerd.pid"
+        if file.exists():
+            process = psutil.Process(int(file.read_text()))
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                pass
+            file.unlink()
 
     def docker(self, *words: str) -> bool:
         """Whether a command of the engine's client went well."""
@@ -87,6 +103,13 @@ class OwnEngine:
             ["docker", "ps", "--all", shown], env=self.environment, text=True
         )
         return done.split()
+
+    def forwarded(self) -> list[str]:
+        """The engine's rules for ports of the host."""
+        listed = subprocess.check_output(
+            self.inside("iptables", "--table=nat", "--wait", "--list-rules", "DOCKER"), text=True
+        )
+        return [line for line in listed.splitlines() if "DNAT" in line]
 
     def image(self, entry: str = "", files: dict[str, bytes] | None = None) -> str:
         """A new image in the registry, forgotten by the engine."""
@@ -159,7 +182,7 @@ def own_engine(folder: Path, engine: Engine, base: str) -> Iterator[OwnEngine]:
                 stdin=saved.stdout, env=environment, check=True, stdout=subprocess.DEVNULL,
             )  # fmt: skip
         yield made
-        for slot in ("blue", "green"):
+        for slot in SLOTS:
             made.docker("rm", "--force", f"bentoline-tiny-{slot}")
 
 

@@ -46,6 +46,27 @@ def test_a_disk_that_is_full_during_the_pull(host):
     assert host.containers() == [image]
 
 
+def test_an_engine_that_is_restarted_while_it_starts_a_container(host):
+    """It keeps the port of a container that it had not started yet, until it is restarted again."""
+    image, n_before = host.image(), len(host.forwarded())
+    release = subprocess.Popen(
+        host.command(image), env=host.environment, stderr=subprocess.PIPE, text=True
+    )
+    while len(host.forwarded()) == n_before:
+        assert release.poll() is None
+    host.stop()
+    assert host.status() == "200"
+    _, said = release.communicate(timeout=120)
+    assert release.returncode == 2
+    assert said.count("\n") == 1
+    host.start()
+    assert host.status() == "200"
+    again = host.release(image)
+    assert again.returncode == 0, again.stderr
+    assert host.status() == "200"
+    assert host.containers() == [image]
+
+
 def test_an_engine_that_dies_in_a_release(host):
     before = host.containers()
     release = subprocess.Popen(

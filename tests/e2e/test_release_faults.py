@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from deploy.host.ecr import authorization
-from tests.e2e.hosts import machine, steady_load, three_ports
+from deploy.host.proxy import SLOTS
+from tests.e2e.hosts import free_ports, machine, steady_load
 from tests.e2e.small_release import SILENT, command, finished, push_image
 from tests.s3 import free_port
 
@@ -47,6 +48,13 @@ class Site:
 
     def release(self, image):
         return finished(self.command(image), self.host.host.environment)
+
+    def slots(self):
+        """Those that have a container."""
+        return [name.rpartition("-")[2] for name in self.host.containers(self.engine)]
+
+    def port_of(self, slot):
+        return self.host.port + 1 + SLOTS.index(slot)
 
     def images(self):
         """Of the containers of this host."""
@@ -111,11 +119,29 @@ def test_an_image_of_another_architecture(refused, site):
 
 
 def test_a_port_that_somebody_else_has(refused, site):
-    slots = [name.rpartition("-")[2] for name in site.host.containers(site.engine)]
-    idle = site.host.port + (2 if slots == ["blue"] else 1)
-    image = site.image()
-    with socket.create_server(("127.0.0.1", idle)):
-        assert f"port {idle} of this host is taken" in refused(image)
+    image, (active,) = site.image(), site.slots()
+    first, second = (site.port_of(slot) for slot in SLOTS if slot != active)
+    with socket.create_server(("127.0.0.1", first)), socket.create_server(("127.0.0.1", second)):
+        assert f"ports {first} and {second} of this host are taken" in refused(image)
+
+
+def test_one_idle_port_that_somebody_else_has(site, tmp_path):
+    """Round all three slots: the other idle one is taken, and no request is lost."""
+    body = tmp_path / "row.json"
+    body.write_text("{}")
+    with steady_load([site.host], body) as load:
+        for _ in range(len(SLOTS)):
+            image, (active,) = site.image(), site.slots()
+            first, second = (slot for slot in SLOTS if slot != active)
+            with socket.create_server(("127.0.0.1", site.port_of(first))):
+                done = site.release(image)
+            assert done.returncode == 0, done.stderr
+            assert site.images() == [image]
+            assert site.slots() == [second]
+            assert site.host.ask()[0] == 200
+            assert site.host.files() == STATE_FILES
+    assert load.requests > 0
+    assert load.failed == 0
 
 
 def test_a_container_that_never_is_ready(refused, site):
@@ -170,7 +196,7 @@ def test_a_state_folder_without_room(site, tmp_path):
         host_file = tmp_path / "host.json"
         settings = json.loads(Path(site.host.host.environment["BENTOLINE_HOST_FILE"]).read_text())
         host_file.write_text(
-            json.dumps({**settings, "state": str(folder), "name": "full", "port": three_ports()})
+            json.dumps({**settings, "state": str(folder), "name": "full", "port": free_ports()})
         )
         own = {**site.host.host.environment, "BENTOLINE_HOST_FILE": str(host_file)}
         done = finished(given, own)

@@ -22,7 +22,7 @@ from deploy.host import __main__ as host_command
 from deploy.host import checks, ecr
 from deploy.host.checks import Connection
 from deploy.host.errors import HostError, UnfitError
-from deploy.host.proxy import BLUE, GREEN, Proxy, check_free
+from deploy.host.proxy import BLUE, GREEN, SLOTS, SPARE, Proxy
 from deploy.host.settings import Host, Release
 from deploy.image import Release as Built
 from deploy.revision import pack
@@ -157,15 +157,41 @@ def proxy(tmp_path):
     return Proxy(host, "bentoline-tiny", tmp_path, 8000)
 
 
-def test_one_file_says_which_container_answers(proxy):
-    assert (proxy.active, proxy.idle) == (BLUE, GREEN)
-    assert (proxy.port_of(BLUE), proxy.port_of(GREEN)) == (8001, 8002)
-    proxy.answer_by(GREEN)
-    assert (proxy.active, proxy.idle) == (GREEN, BLUE)
+def test_files_say_which_container_answers(proxy):
+    assert (proxy.active, proxy.idle) == (BLUE, (GREEN, SPARE))
+    assert [proxy.port_of(slot) for slot in SLOTS] == [8001, 8002, 8003]
     proxy.configure()
-    assert f"if (-f {proxy.marker})" in (proxy.state / "bentoline-tiny.conf").read_text()
+    site = (proxy.state / "bentoline-tiny.conf").read_text()
+    assert site.index(f"if (-f {proxy.state}/green)") < site.index(f"if (-f {proxy.state}/spare)")
+
+
+@pytest.mark.parametrize("before", SLOTS)
+@pytest.mark.parametrize("after", SLOTS)
+def test_every_slot_follows_every_slot(proxy, before, after):
+    proxy.answer_by(before)
+    proxy.answer_by(after)
+    assert proxy.active == after
+    assert set(proxy.idle) == set(SLOTS) - {after}
+
+
+def test_a_flip_that_is_killed_half_way_is_none_or_whole(proxy):
+    """As after SIGKILL between the rename that decides and the unlink after it."""
+    proxy.answer_by(GREEN)
+    (proxy.state / SPARE).touch()
+    assert proxy.active == SPARE
     proxy.answer_by(BLUE)
     assert proxy.active == BLUE
+    assert not (proxy.state / GREEN).exists()
+
+
+def test_a_site_of_another_release_has_its_own_port(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as nginx:
+        port = nginx.getsockname()[1]
+        host = Host(sites=str(tmp_path), nginx=("true",), address="127.0.0.1")
+        (tmp_path / "any.conf").write_text(f"server {{\n    listen 127.0.0.1:{port};\n}}\n")
+        Proxy(host, "any", tmp_path, port).check()
+        with pytest.raises(HostError, match=f"port {port} of this host is taken; end what"):
+            Proxy(host, "other", tmp_path, port).check()
 
 
 def test_a_site_that_nginx_refuses_is_taken_back(tmp_path):
@@ -189,13 +215,6 @@ def test_a_site_that_nginx_refuses_is_taken_back(tmp_path):
 def test_a_host_without_its_proxy_is_refused(tmp_path, nginx, sentence):
     with pytest.raises(HostError, match=sentence):
         Proxy(Host(sites=str(tmp_path), nginx=(nginx,)), "any", tmp_path, 8000).check()
-
-
-def test_a_port_that_somebody_has_is_refused():
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        with pytest.raises(HostError, match=f"port {port} of this host is taken; end what"):
-            check_free("127.0.0.1", port)
 
 
 def test_few_slow_rows_are_enough_to_refuse():
