@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tabular.prediction_log.mongo_location import is_mongo, location_of
+
 if TYPE_CHECKING:
     from tabular.registry import Registry
 
@@ -18,7 +20,8 @@ class Place:
     `registry` is a folder or s3://bucket/prefix; AWS_ENDPOINT_URL names an S3-compatible store,
     which boto3 reads itself. `has_mongodb` says whether MONGODB_URI is set: its value may hold a
     password, so it goes into no parameter, and the reading step hands it to `tabular.mongo`.
-    `prediction_log` is a folder or s3://bucket/prefix, "" where nothing is logged.
+    `prediction_log` is a folder, s3://bucket/prefix or mongodb://host/database, whose login stays
+    in the environment; "" where nothing is logged.
     `mlflow` is the MLflow that follows the registry, "" for none; MLflow reads its credentials
     itself. `public_key` and `signing_key` are PEM files: what is promoted must be signed with the
     other half of the one, and what is published is signed with the other.
@@ -72,4 +75,6 @@ def _file(named: str | None) -> Path | None:
 
 
 def _log(named: str, home: Path) -> str:
+    if is_mongo(named):
+        return location_of(named)
     return "" if named == "off" else named or str(home / "predictions")

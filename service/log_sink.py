@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from service.live import Model
 from service.log_folder import LogFolder
 from service.log_rows import Entry, LogRows
-from service.log_uploads import LogUploads
+from service.log_uploads import LogUploads, SendFiles, SendRows
 from service.prediction_log import Sink
 from service.settings import Settings
+from tabular.prediction_log.mongo_location import is_mongo
 from tabular.prediction_log.settings import LogConfig
 from tabular.stores.folder import FolderStore
 
@@ -31,11 +32,12 @@ def open_sink(settings: Settings) -> Sink | None:
     if not location:
         return None
     columns = _Columns(settings)
-    if not location.startswith("s3://"):
+    if not (location.startswith("s3://") or is_mongo(location)):
         return LogFolder(Path(location), settings.problem, columns)
     spool = settings.home / "spool" / hashlib.sha256(location.encode()).hexdigest()[:12]
     folder = LogFolder(spool, settings.problem, columns, seal_s=UPLOAD_SEAL_S)
-    return LogUploads(spool, folder, location)
+    send = SendRows if is_mongo(location) else SendFiles
+    return LogUploads(spool, folder, location, send(spool, location))
 
 
 class _Columns:

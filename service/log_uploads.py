@@ -1,13 +1,15 @@
-"""A log in S3: a spool on this disk, and a thread that moves its sealed files.
+"""A log in S3 or MongoDB: a spool on this disk, and a thread that has its sealed files moved.
 
-A file's key is its name, so that one that is sent twice is there once. While S3 is away the spool
-grows, at most to `MAX_SPOOL_BYTES`.
+A file's key, and a row's, come of its name, so that what is sent twice is there once. While the
+store is away the spool grows, at most to `MAX_SPOOL_BYTES`.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
@@ -15,24 +17,28 @@ from stat import S_ISREG
 from service.live import public_reason
 from service.log_folder import LogFolder
 from service.log_rows import Entry
+from service.settings import ROOT
 from tabular.errors import BentolineError, StoreError
-from tabular.prediction_log.names import SEALED
+from tabular.prediction_log.names import sealed_files
 from tabular.prediction_log.outcomes import Label
 from tabular.stores.folder import Store
 
 MAX_SPOOL_BYTES = 512_000_000
 UPLOAD_S = 5.0
 CLOSE_S = 10.0
+SHIPPER = ("nice", "-n", "19", sys.executable, "-m", "tabular.prediction_log.shipping")
 
 
 class LogUploads:
     """Keeps entries in a spool, and moves what is sealed there to a store."""
 
-    def __init__(self, spool: Path, folder: LogFolder, location: str) -> None:
+    def __init__(
+        self, spool: Path, folder: LogFolder, location: str, send: Callable[[], None]
+    ) -> None:
         self._spool = spool
         self._folder = folder
         self._location = location
-        self._store: Store | None = None
+        self._send = send
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log uploads", daemon=True)
         self._starting = threading.Lock()
@@ -100,13 +106,29 @@ class LogUploads:
 
     def _upload_all(self) -> None:
         try:
-            for path in sorted(self._spool.rglob(f"date=*/*{SEALED}")):
-                if not path.name.startswith("."):
-                    self._upload(path)
+            self._send()
         except (BentolineError, OSError) as error:
             self._upload_trouble = public_reason(error)
         else:
             self._upload_trouble = ""
+
+
+class SendFiles:
+    """Moves the sealed files of a spool to S3."""
+
+    def __init__(self, spool: Path, location: str) -> None:
+        self._spool = spool
+        self._location = location
+        self._store: Store | None = None
+
+    def __call__(self) -> None:
+        """Move what is there.
+
+        Raises:
+            StoreError: The store does not answer, or refuses.
+        """
+        for path in sealed_files(self._spool):
+            self._upload(path)
 
     def _upload(self, path: Path) -> None:
         if self._store is None:
@@ -120,3 +142,25 @@ class LogUploads:
         # Refused where it is there already: the same name is the same rows.
         self._store.create(str(path.relative_to(self._spool)), content)
         path.unlink(missing_ok=True)
+
+
+class SendRows:
+    """Has the rows of a spool's sealed files sent to MongoDB, by a process of its own."""
+
+    def __init__(self, spool: Path, location: str) -> None:
+        self._spool = spool
+        self._command = [*SHIPPER, str(spool), location]
+
+    def __call__(self) -> None:
+        """Send what is there.
+
+        Raises:
+            StoreError: The server does not answer, or refuses.
+        """
+        if not sealed_files(self._spool):
+            return
+        sent = subprocess.run(  # noqa: S603  # no word of a client
+            self._command, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if sent.returncode:
+            raise StoreError((sent.stderr.strip().splitlines() or ["the shipper was killed"])[-1])

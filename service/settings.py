@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tabular.errors import ConfigError
+from tabular.prediction_log.mongo_location import is_mongo, location_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_PROBLEM = "vehicle_insurance"
@@ -25,8 +26,9 @@ class Settings:
     `bundle` is the one bundle to serve for ever, `registry` where the production alias is looked
     up; one of them is given. `public_key` verifies what is loaded. `follows` says whether the alias
     is watched once a model serves. `token` and `trainer` are "" where the deployment names none.
-    `prediction_log` is a folder or s3://bucket/prefix, "" for none; `log_key` hashes what is
-    sensitive in it, and is made in the home where it is empty.
+    `prediction_log` is a folder, s3://bucket/prefix or mongodb://host/database, whose login stays
+    in the environment; "" for none. `log_key` hashes what is sensitive in it, and is made in the
+    home where it is empty.
     """
 
     problem: str
@@ -84,6 +86,8 @@ def _prediction_log(named: str, home: Path, root: Path) -> str:
         return str(home / LOG_FOLDER) if (root / "run.py").is_file() else ""
     if named == "off" or named.startswith("s3://"):
         return "" if named == "off" else named
+    if is_mongo(named):
+        return location_of(named)
     return str(Path(named).resolve())
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from tabular.contract import Contract
 from tabular.errors import StoreError
 from tabular.files import whole_file
+from tabular.prediction_log.mongo_location import is_mongo
 from tabular.prediction_log.names import (
     LABEL_COLUMNS,
     Kind,
@@ -74,8 +75,16 @@ def _write(location: str, folder: str, table: pa.Table) -> list[str]:
     for number, day in enumerate(sorted(days), start=1):
         rows = table.filter(pc.equal(pc.cast(table["at"], pa.date32()), pa.scalar(day)))
         stem = file_stem(pc.min(rows["at"]).as_py(), worker, number)
-        written.append(_write_file(location, f"{folder}/{sealed_key(stem)}", rows))
+        written.append(_write_day(location, folder, stem, rows))
     return written
+
+
+def _write_day(location: str, folder: str, stem: str, rows: pa.Table) -> str:
+    if not is_mongo(location):
+        return _write_file(location, f"{folder}/{sealed_key(stem)}", rows)
+    from tabular.prediction_log.mongo_rows import LogCollection  # it needs this module
+
+    return LogCollection(location, folder).add(stem, rows)
 
 
 def _write_file(location: str, key: str, rows: pa.Table) -> str:

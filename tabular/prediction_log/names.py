@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # the process that seals files starts in half the time without numpy
@@ -99,6 +100,12 @@ def start_of(stem: str) -> datetime:
 def sealed_key(stem: str) -> str:
     """Where a sealed file lies below its problem's folder: under the day of its first row."""
     return f"{day_folder(start_of(stem).date())}/{stem}{SEALED}"
+
+
+def sealed_files(log: Path) -> list[Path]:
+    """Every sealed file of a log in a folder, by problem and day; without unfinished ones."""
+    found = log.rglob(f"date=*/*{SEALED}")
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def days_between(names: Iterable[str], since: datetime, until: datetime | None) -> list[str]:

@@ -1,0 +1,80 @@
+"""The documents of a log in MongoDB as one stream of batches, as `files` gives those of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from itertools import groupby, islice
+from typing import Any
+
+import pyarrow as pa
+
+from tabular.prediction_log.documents import (
+    Document,
+    columns_of,
+    insert,
+    opened,
+    stem_of,
+    value_of,
+)
+from tabular.prediction_log.files import ANSWER_SCHEMA, BATCH_ROWS, OnUnreadable, Span
+from tabular.prediction_log.layout import LABEL_SCHEMA
+from tabular.prediction_log.names import file_stem
+
+_TYPES = {field.name: field.type for field in (*LABEL_SCHEMA, *ANSWER_SCHEMA)}
+
+
+class LogCollection:
+    """What lies in one collection of a log."""
+
+    def __init__(self, location: str, folder: str) -> None:
+        self._location, self._folder = location, folder
+
+    def is_there(self) -> bool:
+        """Whether anything was ever written to it."""
+        with opened(self._location, self._folder) as rows:
+            return rows.find_one({}, {"_id": 1}) is not None
+
+    def batches(
+        self,
+        span: Span,
+        columns: Sequence[str] | None,
+        on_unreadable: OnUnreadable | None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows of some time, as `LogFiles` gives them; no document is unreadable."""
+        del on_unreadable
+        with opened(self._location, self._folder) as rows:
+            found = rows.find(_query(span), batch_size=5_000).sort("_id", 1)
+            for _, documents in groupby(found, key=stem_of):  # one file's rows have one schema
+                while many := list(islice(documents, BATCH_ROWS)):
+                    yield _batch(many, columns)
+
+    def add(self, stem: str, rows: pa.Table) -> str:
+        """Insert the rows of one file; return where they are."""
+        values = (tuple(row.values()) for batch in rows.to_batches() for row in batch.to_pylist())
+        with opened(self._location, self._folder) as documents:
+            insert(documents, stem, rows.column_names, values)
+            return f"{self._location}: {documents.name} {stem}"
+
+
+def _query(span: Span) -> dict[str, Any]:
+    """By `_id` too, which is the index: a file that holds these rows began a day before at most."""
+    first = file_stem(span.since - timedelta(days=1), "", 0).partition("-")[0]
+    until = {"$lt": span.until} if span.until else {}
+    return {"_id": {"$gte": first}, "at": {"$gte": span.since, **until}}
+
+
+def _batch(documents: Sequence[Document], columns: Sequence[str] | None) -> pa.RecordBatch:
+    names = columns_of(documents[0]) if columns is None else list(columns)
+    logged = set(columns_of(documents[0]))
+    arrays = [
+        _array([value_of(document, name) for document in documents], name, is_there=name in logged)
+        for name in names
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def _array(values: Sequence[Any], name: str, *, is_there: bool) -> pa.Array:
+    column = pa.array(values, _TYPES.get(name))
+    # A type of nothing says that the file had no such column; this one had, and all is missing.
+    return column.cast(pa.float64()) if is_there and pa.types.is_null(column.type) else column

@@ -1,0 +1,146 @@
+"""A prediction log in MongoDB: what was answered is there once, whatever befalls the server."""
+
+import json
+import signal
+
+import pytest
+
+from tabular.errors import ConfigError, DataError, StoreError
+from tabular.prediction_log.labels import UNKNOWN
+from tabular.prediction_log.layout import log_schema
+from tabular.prediction_log.mongo_location import VARIABLE, location_of
+from tabular.prediction_log.names import SEALED
+from tabular.prediction_log.reading import EARLIEST, find_request, joined_labels, read_log
+from tabular.prediction_log.shipping import ship_all
+from tests.integration.mongo_server import guarded, mongo, serving
+from tests.unit.test_labels import INSURANCE, answer, take
+from tests.unit.test_service_log import logging_worker, turn
+from tests.unit.tiny import CONTRACT, RECORDS
+
+__all__ = ["guarded", "mongo"]  # fixtures
+
+
+@pytest.fixture
+def place(mongo, request, monkeypatch):
+    """A database of the test's own."""
+    uri = f"{mongo.uri()}{request.node.name[:40]}"
+    monkeypatch.setenv(VARIABLE, uri)
+    return location_of(uri)
+
+
+def worker_at(folder, location):
+    worker = logging_worker(folder, location=location)
+    if "://" in str(location):
+        worker.app.log._sink._is_started = True  # its turns are taken here
+    return worker
+
+
+def log_request(worker, name, records=RECORDS):
+    assert worker.ask("POST", "/predict", records, {"x-request-id": name}).status == 200
+    turn(worker)
+    worker.app.log._sink._folder.close()
+
+
+def rows_at(location):
+    return [row for batch in read_log(location, "tiny", EARLIEST) for row in batch.to_pylist()]
+
+
+def test_rows_come_back_as_from_a_folder_and_twice_sent_are_there_once(tmp_path, place):
+    folder, worker = worker_at(tmp_path, tmp_path / "log"), worker_at(tmp_path / "m", place)
+    folder.ask("POST", "/predict", RECORDS, {"x-request-id": "a"})
+    turn(folder)
+    log_request(worker, "a")
+    sink = worker.app.log._sink
+    (spooled,) = sink._spool.rglob(f"*{SEALED}")
+    content = spooled.read_bytes()
+    sink._upload_all()
+    assert (sink.trouble, spooled.exists()) == ("", False)
+    spooled.write_bytes(content)  # as if the sender was killed before it took the file away
+    sink._upload_all()
+    assert not spooled.exists()
+    rows = rows_at(place)
+    assert len(rows) == len(RECORDS)
+    assert [row | {"at": 0} for row in rows] == [
+        row | {"at": 0} for row in rows_at(str(tmp_path / "log"))
+    ]
+    (batch,) = read_log(place, "tiny", EARLIEST)
+    assert batch.schema == log_schema(CONTRACT, "binary")
+    middle = rows[0]["at"]
+    assert not list(read_log(place, "tiny", EARLIEST, middle))
+    (asked,) = read_log(place, "tiny", middle, columns=["in.age", "row", "in.never"])
+    assert asked.to_pylist()[1] == {"in.age": RECORDS[1]["age"], "row": 1, "in.never": None}
+    assert find_request(place, "tiny", "a", 2)["in.city"] == RECORDS[2]["city"]
+
+
+def test_while_the_server_is_away_rows_wait_and_then_arrive_once(tmp_path, monkeypatch):
+    with serving(tmp_path / "server") as server:
+        uri = f"{server.uri()}log"
+        monkeypatch.setenv(VARIABLE, uri)
+        worker = worker_at(tmp_path, location_of(uri))
+        sink = worker.app.log._sink
+        log_request(worker, "before")
+        sink._upload_all()
+        server.stop(signal.SIGKILL)
+        log_request(worker, "during")
+        sink._upload_all()
+        turn(worker)
+        state = worker.ask("GET", "/health").json["prediction_log"]
+        assert (state["state"], state["dropped_rows"]) == ("failing", 0)
+        assert "no MongoDB server answers" in state["reason"]
+        server.start()
+        for _ in range(2):
+            sink._upload_all()
+        assert (sink.trouble, sink.size_bytes()) == ("", 0)
+        found = [(row["request_id"], row["row"]) for row in rows_at(location_of(uri))]
+    assert sorted(found) == [(name, row) for name in ("before", "during") for row in range(4)]
+
+
+def test_outcomes_join_there_and_a_second_time_change_nothing(place):
+    with pytest.raises(DataError, match="there is no prediction log of vehicle_insurance here"):
+        take(place, [{"request_id": "a", "Response": 1}])
+    answer(INSURANCE, place, ["a", "b"])
+    given = [{"request_id": "a", "Response": 1}, {"request_id": "never", "Response": 0}]
+    first, second = take(place, given), take(place, given)
+    assert (first.taken, first.refused, second.taken, second.known) == (1, {UNKNOWN: 1}, 0, 1)
+    joined = joined_labels(place, INSURANCE.name, EARLIEST).to_pylist()
+    assert [(row["request_id"], row["outcome"]) for row in joined] == [("a", "1")]
+
+
+@pytest.mark.parametrize(
+    ("login", "error", "words"),
+    [("writer:wr1te", None, ""), ("writer:s3cret", ConfigError, "refuses this user")],
+)
+def test_a_login_is_used_and_never_shown(tmp_path, guarded, monkeypatch, login, error, words):
+    uri = f"{guarded.uri(login)}shop?authSource=shop"
+    monkeypatch.setenv(VARIABLE, uri)
+    place = location_of(uri)
+    assert place == f"mongodb://127.0.0.1:{guarded.port}/shop"
+    worker = worker_at(tmp_path, place)
+    log_request(worker, "a")
+    sink = worker.app.log._sink
+    sink._upload_all()
+    if error is None:
+        assert (sink.trouble, len(rows_at(place))) == ("", 4)
+        return
+    with pytest.raises(error, match=words) as raised:
+        ship_all(sink._spool, place)
+    assert words in sink.trouble
+    turn(worker)
+    shown = str(raised.value) + json.dumps(worker.ask("GET", "/health").json)
+    assert "s3cret" not in shown
+    assert "writer" not in shown
+
+
+@pytest.mark.parametrize(
+    "uri", ["mongodb://", "mongodb://user:se/cret@host", "mongodb://user:se@cret@host/x y"]
+)
+def test_what_is_no_address_is_refused_without_showing_it(uri):
+    with pytest.raises(ConfigError, match="not a MongoDB address") as raised:
+        location_of(uri)
+    assert "cret" not in str(raised.value)
+
+
+def test_a_server_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.setattr("tabular.prediction_log.documents.CONNECT_MS", 100)
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/log: no MongoDB server answers"):
+        list(read_log("mongodb://127.0.0.1:1/log", "tiny", EARLIEST))
