@@ -24,12 +24,51 @@ LAST_S = 0.5
 REASONS = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
 
 
+class Together:
+    """A transport that sends an answer's head with the first of its body, as ASGI leaves free.
+
+    uvicorn writes them one by one: a call of the kernel and a wake of the client more.
+    """
+
+    def __init__(self, connection: Connection, transport: asyncio.Transport) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._write = transport.write
+        self._head = b""
+        self._begun: Any = None  # the cycle whose head came last
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Keep a head until what follows it."""
+        cycle: Any = self._connection.cycle
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif cycle is not self._begun and cycle.response_started:
+            self._begun, self._head = cycle, data
+            return
+        self._write(data)
+
+    def flush(self) -> None:
+        """Send a head that nothing follows."""
+        if self._head:
+            data, self._head = self._head, b""
+            self._write(data)
+
+    def close(self) -> None:
+        """Close, with nothing left behind."""
+        self.flush()
+        self._transport.close()
+
+
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection; the additions cost a request two comparisons."""
+    """uvicorn's connection; the bounds cost a request two comparisons."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Watch the new connection."""
         super().connection_made(transport)
+        self.transport = self._together = Together(self, transport)  # type: ignore[assignment]
         self._head_bytes = 0
         self._is_last = False
         self._seen: Any = None
@@ -53,6 +92,11 @@ class Connection(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             words = f"the headers are larger than {MAX_HEAD_BYTES:,} bytes; send fewer."
             self._refuse(RequestError(431, "head_too_large", words))
+
+    def on_response_complete(self) -> None:
+        """An answer to HEAD has no body."""
+        self._together.flush()
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is answered in the envelope too."""

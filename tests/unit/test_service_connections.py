@@ -15,12 +15,12 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body"})
 
 
-def told(*parts, pause_s=0.0):
+def told(*parts, pause_s=0.0, app=app, http=Connection):
     """What a server answers to the parts, each sent alone, until it closes."""
 
     async def ask():
         config = uvicorn.Config(
-            app, port=0, http=Connection, lifespan="off", log_config=None, timeout_keep_alive=1
+            app, port=0, http=http, lifespan="off", log_config=None, timeout_keep_alive=1
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
@@ -77,3 +77,63 @@ def test_what_is_no_http_is_refused_in_the_envelope(junk):
     answer = told(junk)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_http"
+
+
+async def parted(scope, receive, send):
+    """Answers in so many parts as the path says."""
+    size = b"%d" % (n_parts := int(scope["path"][1:]))
+    headers = [(b"content-length", size)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for place in range(n_parts):
+        more = place + 1 < n_parts
+        await send({"type": "http.response.body", "body": b"%d" % place, "more_body": more})
+
+
+class Recorded(Connection):
+    """Keeps what it gives the socket, call by call."""
+
+    def connection_made(self, transport):
+        self.written = written = []
+
+        class Recording:
+            def __getattr__(self, name):
+                return getattr(transport, name)
+
+            def write(self, data):
+                written.append(data)
+                transport.write(data)
+
+        Recorded.last = self
+        super().connection_made(Recording())
+
+
+@pytest.mark.parametrize(
+    ("request_line", "bodies"),
+    [
+        (b"GET /1", [b"0"]),
+        (b"GET /3", [b"0", b"1", b"2"]),
+        (b"HEAD /1", [b""]),
+    ],
+)
+def test_a_head_goes_out_with_the_first_of_its_body(request_line, bodies):
+    answer = told(request_line + b" HTTP/1.1\r\n\r\n", app=parted, http=Recorded)
+    written = Recorded.last.written
+    assert b"".join(written) == answer
+    assert [written[0].partition(b"\r\n\r\n")[2], *written[1:]] == bodies
+
+
+def test_requests_sent_at_once_are_answered_in_order():
+    asked = [b"GET /%d HTTP/1.1\r\n\r\n" % n_parts for n_parts in (2, 1, 3)]
+    answer = told(b"".join(asked), app=parted, http=Recorded)
+    bodies = [part.partition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK")[1:]]
+    assert bodies == [b"01", b"0", b"012"]
+
+
+def test_a_request_to_go_on_is_not_kept_back():
+    async def reading(scope, receive, send):
+        assert (await receive())["body"] == b"x"
+        await app(scope, receive, send)
+
+    head = b"POST / HTTP/1.1\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
+    answer = told(head, b"x", pause_s=0.05, app=reading)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 ")
