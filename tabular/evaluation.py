@@ -170,7 +170,7 @@ def _curves(
     order = np.argsort(-p, kind="stable")
     ends = tie_ends(p[order])
     tp = np.cumsum(positive[order])[ends]
-    fp = ends + 1 - tp
+    fp = np.cumsum(1 - positive[order])[ends]
     curves = {"calibration": _calibration(p, positive)}
     if tp[-1] > 0:
         recall = tp / tp[-1]
