@@ -13,6 +13,7 @@ SKLEARN = "FastAPI + scikit-learn"
 ONNX = "FastAPI + onnxruntime"
 BENTO = "BentoML + scikit-learn"
 FLOOR = "bare uvicorn + onnxruntime"
+EMPTY = "an empty BentoML service"
 
 UVICORN = [str(BIN / "uvicorn"), "--port", "{port}", "--no-access-log", "--log-level", "warning"]
 BENTOML = [str(BIN / "bentoml"), "serve", "--port", "{port}"]
@@ -49,12 +50,22 @@ def service(
 
 
 @contextmanager
+def empty(scratch: Path) -> Iterator[Server]:
+    """`bentoml serve` of a service that has nothing to load."""
+    command = [*BENTOML, "benchmarks.peers.bento_empty:Empty"]
+    environment = {"BENTOML_HOME": str(scratch / "bentoml-empty"), "BENTOML_DO_NOT_TRACK": "true"}
+    with running(EMPTY, command, environment, ready="/readyz") as server:
+        yield server
+
+
+@contextmanager
 def everybody(
     registry: Path, problem: str, scratch: Path, cpu: int | None
 ) -> Iterator[list[Server]]:
-    """All of them at once, on one core; the model for the peers lies in scratch/peer."""
+    """All of them at once, on one core, ours with its log on; the peers' model is scratch/peer."""
     with ExitStack() as stack:
-        servers = [stack.enter_context(service(registry, problem, scratch, cpu=cpu))]
+        ours = service(registry, problem, scratch, cpu=cpu, log=str(scratch / "log"))
+        servers = [stack.enter_context(ours)]
         for place, (name, (command, ready)) in enumerate(PEERS.items()):
             environment = {
                 "PEER_MODEL": str(scratch / "peer"),

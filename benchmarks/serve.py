@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import OURS, everybody, service
+from benchmarks.contenders import OURS, empty, everybody, service
 from benchmarks.load import Load, finished, measure, start
 from benchmarks.serve_targets import Case, Figures, judged, tables, write_readme
 from benchmarks.servers import ROOT, Server
@@ -43,7 +43,7 @@ def main() -> int:
         scratch = Path(folder)
         registry = prepare(scratch)
         figures = Figures(loads=compare(scratch, registry))
-        figures.start_s, figures.worker_mb = starts(scratch, registry)
+        figures.start_s, figures.empty_start_s, figures.worker_mb = starts(scratch, registry)
         figures.workers = workers(scratch, registry)
         figures.steady, figures.reload = reload(scratch, registry)
     verdicts = judged(figures)
@@ -151,17 +151,23 @@ def _said(answer: dict[str, Any]) -> tuple[str, float]:
     return answer["prediction"], list(answer["probabilities"].values())[1]
 
 
-def starts(scratch: Path, registry: Path) -> tuple[float, float]:
-    """Seconds from the command to /readyz, median of three, and a loaded worker's megabytes."""
-    seconds, megabytes = [], []
+def starts(scratch: Path, registry: Path) -> tuple[float, float, float]:
+    """Seconds from the command to /readyz, ours and an empty service's, and a loaded worker's MB.
+
+    Medians of the rounds, in turn.
+    """
+    seconds, bare, megabytes = [], [], []
     for _ in range(ROUNDS):
         begun = time.perf_counter()
-        with service(registry, PROBLEM, scratch) as server:
+        with service(registry, PROBLEM, scratch, log=str(scratch / "log-starts")) as server:
             seconds.append(time.perf_counter() - begun)
             body = scratch / "peer" / "rows-1.json"
             measure(server, body, 1, connections=16, seconds=1, cpu=None)
             megabytes.append(server.largest_mb())
-    return statistics.median(seconds), statistics.median(megabytes)
+        begun = time.perf_counter()
+        with empty(scratch):
+            bare.append(time.perf_counter() - begun)
+    return statistics.median(seconds), statistics.median(bare), statistics.median(megabytes)
 
 
 def workers(scratch: Path, registry: Path) -> tuple[float, float]:
