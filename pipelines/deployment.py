@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from zenml import pipeline
 from zenml.enums import ExecutionMode
 
@@ -17,8 +19,17 @@ from steps.update_service import update_service
 from steps.verify import verify
 from steps.write_manifests import write_manifests
 
+# ZenML's log handler starts a thread when the process ends, which Python 3.12 refuses aloud.
+unlogged = partial(
+    pipeline,
+    execution_mode=ExecutionMode.FAIL_FAST,
+    enable_cache=False,
+    enable_step_logs=False,
+    enable_pipeline_logs=False,
+)
 
-@pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
+
+@unlogged()
 def deployment_to_ecr(
     release: Release, settings: Settings, registry: str, root: str, home: str, public_key: str
 ) -> None:
@@ -30,7 +41,7 @@ def deployment_to_ecr(
     verify(image_id, digest, release, settings, registry)
 
 
-@pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
+@unlogged()
 def deployment_to_ec2(
     release: Release, settings: Settings, registry: str, root: str, home: str, public_key: str
 ) -> None:
@@ -43,7 +54,7 @@ def deployment_to_ec2(
     roll_out(image, release, settings, registry, public_key)
 
 
-@pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
+@unlogged()
 def deployment_to_apprunner(
     release: Release, settings: Settings, registry: str, root: str, home: str, public_key: str
 ) -> None:
@@ -56,7 +67,7 @@ def deployment_to_apprunner(
     update_service(image, release, settings, registry)
 
 
-@pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
+@unlogged()
 def deployment_to_kubernetes(
     release: Release, settings: Settings, registry: str, root: str, home: str, public_key: str
 ) -> None:
@@ -69,7 +80,7 @@ def deployment_to_kubernetes(
     write_manifests(image, release, registry, home)
 
 
-@pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
+@unlogged()
 def deployment_to_local(
     release: Release, settings: Settings, registry: str, root: str, home: str, public_key: str
 ) -> None:

@@ -14,7 +14,12 @@ from tabular.drift.measure import LookAt
 from tabular.problem import Problem
 
 
-@pipeline(execution_mode=ExecutionMode.FAIL_FAST, enable_cache=False, enable_step_logs=False)
+@pipeline(
+    execution_mode=ExecutionMode.FAIL_FAST,
+    enable_cache=False,
+    enable_step_logs=False,
+    enable_pipeline_logs=False,  # see training
+)
 def monitoring(at: LookAt, problem: Problem, home: str) -> None:
     """From a window of the prediction log to what is due."""
     watched = problem.only("gates", "evaluation", "monitor", "retrain")

@@ -52,7 +52,7 @@ def code_fingerprint() -> str:
     execution_mode=ExecutionMode.FAIL_FAST,
     cache_policy=CachePolicy(cache_func=code_fingerprint, include_artifact_ids=True),
     enable_step_logs=False,  # steps print nothing; what they did is in metadata and artifacts
-    enable_pipeline_logs=False,
+    enable_pipeline_logs=False,  # its handler starts a thread at exit, which 3.12 refuses aloud
 )
 def training(
     problem: Problem,
