@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -15,6 +18,7 @@ import yaml
 from pipelines.stacks.definition import StackDefinition, load_stack
 from tabular.errors import ConfigError
 from tests.integration.conftest import Outcome
+from tests.integration.zenml_server import zenml_server
 from tests.s3 import client as s3_client
 from tests.s3 import credentials, moto
 
@@ -157,3 +161,30 @@ def test_the_same_model_from_s3_and_its_secret_nowhere(
     store = zenml.zen_store.config.url.removeprefix("sqlite:///")
     assert SECRET.encode() not in Path(store).read_bytes()  # kept encoded at the least
     assert "ZENML_ACTIVE_STACK_ID" not in os.environ
+
+
+def test_a_run_kept_by_a_server_with_artifacts_in_s3(
+    train: Callable[..., Outcome], s3: str, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """ZenML's own server, a service account's key, S3 for the rest; no store on this machine."""
+    near = train("iris")
+    report = tmp_path / "far.json"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ZENML_", "BENTOLINE_"))}
+    with zenml_server(tmp_path / "server") as server:
+        done = subprocess.run(
+            [sys.executable, "run.py", "--train", "--problem", "iris", "--stack", "aws",
+             "--report", str(report)],
+            env={**kept, **environ, "BENTOLINE_HOME": str(tmp_path / "far"),
+                 "BENTOLINE_REGISTRY": "s3://shelf/by-server",
+                 "ZENML_STORE_URL": server.url, "ZENML_STORE_API_KEY": server.api_key},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        far = json.loads(report.read_text())
+        run = server.get(f"/api/v1/runs/{far['run']}")
+        stored = server.database.read_bytes()
+    assert run["body"]["status"] == "completed"
+    assert far["model_sha256"] == near.report["model_sha256"]
+    assert SECRET.encode() not in stored
+    assert not list((tmp_path / "far").rglob("zenml.db"))
+    assert server.api_key not in done.stdout + done.stderr
