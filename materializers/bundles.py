@@ -1,4 +1,7 @@
-"""A bundle: the same folder in the artifact store as in the registry, verified when loaded."""
+"""A bundle: the same folder in the artifact store as in the registry, verified when loaded.
+
+What this process saved in a remote store it reads from its own disk: an artifact never changes.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ class BundleMaterializer(BaseMaterializer):
 
     ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (Bundle,)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.MODEL
+    _saved: ClassVar[dict[str, Path]] = {}
 
     def save(self, data: Bundle) -> None:
         for file in sorted(data.path.iterdir()):
@@ -27,10 +31,12 @@ class BundleMaterializer(BaseMaterializer):
                 self.artifact_store.open(f"{self.uri}/{file.name}", "wb") as copy,
             ):
                 shutil.copyfileobj(source, copy, 1 << 20)
+        self._saved[self.uri] = data.path
 
     def load(self, data_type: type[Any]) -> Bundle:  # noqa: ARG002  # ZenML's signature
-        if Path(self.uri).is_dir():  # a local store: no copy is needed
-            return load_bundle(Path(self.uri))
+        for here in (Path(self.uri), self._saved.get(self.uri)):  # no copy is needed
+            if here is not None and here.is_dir():
+                return load_bundle(here)
         with self.get_temporary_directory(
             delete_after_step_execution=True, delete_at_exit=False
         ) as folder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Mapping
 from functools import partial
@@ -61,7 +63,9 @@ def export_bundle(
         target=problem.target.column,
         seed=problem.seed,
     )
-    folder = Path(tempfile.mkdtemp(prefix="bentoline-")) / "bundle"
+    scratch = Path(tempfile.mkdtemp(prefix="bentoline-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    folder = scratch / "bundle"
     bundle = write_bundle(
         folder,
         graph=graph,

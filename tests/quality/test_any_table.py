@@ -24,12 +24,17 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One ZenML store a process: that of the integration tests where they ran before."""
+    """One ZenML store a process: that of the integration tests where they ran before.
+
+    What they put into production is no champion here.
+    """
     with pytest.MonkeyPatch.context() as patch:
         if "ZENML_CONFIG_PATH" not in os.environ:
             folder = tmp_path_factory.mktemp("home")
             patch.setenv("BENTOLINE_HOME", str(folder))
             patch.setenv("ZENML_CONFIG_PATH", str(folder / "zenml"))
+        for alias in Path(os.environ["BENTOLINE_HOME"]).glob("registry/*/aliases/production.json"):
+            alias.unlink()
         yield
 
 
