@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from zenml import pipeline
-from zenml.enums import ExecutionMode
-
 from deploy.image import Release
 from deploy.settings import Settings
+from pipelines.unlogged import unlogged
 from steps.build_bento import build_bento
 from steps.containerize import containerize
 from steps.push import push
@@ -18,15 +14,6 @@ from steps.smoke_test import smoke_test
 from steps.update_service import update_service
 from steps.verify import verify
 from steps.write_manifests import write_manifests
-
-# ZenML's log handler starts a thread when the process ends, which Python 3.12 refuses aloud.
-unlogged = partial(
-    pipeline,
-    execution_mode=ExecutionMode.FAIL_FAST,
-    enable_cache=False,
-    enable_step_logs=False,
-    enable_pipeline_logs=False,
-)
 
 
 @unlogged()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from zenml import pipeline
-from zenml.enums import ExecutionMode
-
+from pipelines.unlogged import unlogged
 from steps.decide_retraining import decide_retraining
 from steps.measure_drift import measure_drift
 from steps.measure_live import measure_live
@@ -14,12 +12,7 @@ from tabular.drift.measure import LookAt
 from tabular.problem import Problem
 
 
-@pipeline(
-    execution_mode=ExecutionMode.FAIL_FAST,
-    enable_cache=False,
-    enable_step_logs=False,
-    enable_pipeline_logs=False,  # see training
-)
+@unlogged()
 def monitoring(at: LookAt, problem: Problem, home: str) -> None:
     """From a window of the prediction log to what is due."""
     watched = problem.only("gates", "evaluation", "monitor", "retrain")

@@ -18,7 +18,8 @@ from tabular.prediction_log.outcomes import Label
 from tabular.prediction_log.sealing import seal_all
 
 SEAL_S = 600.0
-SEALER = ("nice", "-n", "19", sys.executable, "-m", "tabular.prediction_log.sealing")
+NICED = ("nice", "-n", "19", sys.executable, "-m")  # a process that leaves the answers the CPU
+SEALER = (*NICED, "tabular.prediction_log.sealing")
 VANISHED = "the log's folder was taken away while rows were written; it was made anew"
 
 log = logging.getLogger("bentoline.service")

@@ -7,7 +7,6 @@ store is away the spool grows, at most to `MAX_SPOOL_BYTES`.
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from service.live import public_reason
-from service.log_folder import LogFolder
+from service.log_folder import NICED, LogFolder
 from service.log_rows import Entry
 from service.settings import ROOT
 from tabular.errors import BentolineError, StoreError
@@ -26,7 +25,7 @@ from tabular.stores.folder import Store
 MAX_SPOOL_BYTES = 512_000_000
 UPLOAD_S = 5.0
 CLOSE_S = 10.0
-SHIPPER = ("nice", "-n", "19", sys.executable, "-m", "tabular.prediction_log.shipping")
+SHIPPER = (*NICED, "tabular.prediction_log.shipping")
 
 
 class LogUploads:

@@ -47,10 +47,13 @@ class Site:
         """The slot's container."""
         return f"{self.proxy.name}-{slot}"
 
+    def held(self) -> list[str]:
+        """The idle slots that have a container."""
+        return [slot for slot in self.proxy.idle if self.found(slot)]
+
     def beside(self) -> str:
         """The idle slot that has a container; the first one where none has."""
-        held = [slot for slot in self.proxy.idle if self.found(slot)]
-        return held[0] if held else self.proxy.idle[0]
+        return (*self.held(), *self.proxy.idle)[0]
 
     def found(self, slot: str) -> dict[str, Any]:
         """What the engine knows of the slot's container; empty where there is none."""
@@ -132,7 +135,7 @@ def finish(site: Site) -> None:
         _check_flipped(site, slot)
         _check_answers(site, Connection(site.proxy.port))
     _keep_images(site)
-    if site.found(site.beside()):
+    if site.held():
         time.sleep(DRAIN_S)
         _empty(site)
     _prune(site)
@@ -157,9 +160,8 @@ def _clear(site: Site) -> None:
 
 def _empty(site: Site) -> None:
     """Remove the containers of the idle slots."""
-    for slot in site.proxy.idle:
-        if site.found(slot):
-            site.docker.remove(site.container(slot))
+    for slot in site.held():
+        site.docker.remove(site.container(slot))
 
 
 @contextmanager

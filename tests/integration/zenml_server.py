@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.dashboard import APP
 from tests.ports import wait_for_port
 from tests.s3 import free_port
-
-APP = "zenml.zen_server.zen_server_api:app"
 
 
 @dataclass(frozen=True)
