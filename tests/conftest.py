@@ -17,5 +17,13 @@ def interruptible() -> None:
 
 @pytest.fixture(autouse=True)
 def audible() -> None:
-    """Let warnings be heard: ZenML, once a test has trained, leaves all loggers at CRITICAL."""
-    logging.getLogger().setLevel(logging.WARNING)
+    """Undo what ZenML leaves behind once a test has trained in this process.
+
+    It mutes all loggers (CRITICAL), and its console handler writes to the captured stream of
+    the test that imported it, which is closed by now.
+    """
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    for handler in list(root.handlers):
+        if type(handler).__module__.startswith("zenml."):
+            root.removeHandler(handler)
