@@ -6,6 +6,7 @@ store is away the spool grows, at most to `MAX_SPOOL_BYTES`.
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ MAX_SPOOL_BYTES = 512_000_000
 UPLOAD_S = 5.0
 CLOSE_S = 10.0
 SHIPPER = (*NICED, "tabular.prediction_log.shipping")
+
+log = logging.getLogger("bentoline.service")
 
 
 class LogUploads:
@@ -149,6 +152,7 @@ class SendRows:
     def __init__(self, spool: Path, location: str) -> None:
         self._spool = spool
         self._command = [*SHIPPER, str(spool), location]
+        self._told: set[str] = set()
 
     def __call__(self) -> None:
         """Send what is there.
@@ -163,3 +167,7 @@ class SendRows:
         )
         if sent.returncode:
             raise StoreError((sent.stderr.strip().splitlines() or ["the shipper was killed"])[-1])
+        for note in sent.stdout.splitlines():
+            if note not in self._told:  # not again with every file
+                log.warning("prediction log: %s", note)
+                self._told.add(note)

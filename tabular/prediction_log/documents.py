@@ -15,10 +15,12 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
+    NetworkTimeout,
     OperationFailure,
     PyMongoError,
 )
@@ -29,16 +31,22 @@ from tabular.prediction_log.names import INPUT, LABELS
 
 CONNECT_MS, ANSWER_MS = 5_000, 60_000
 INSERT_ROWS = 1_000
-REFUSED_LOGINS = (13, 18)
+UNAUTHORIZED, LOGIN_FAILED = 13, 18
 DUPLICATE_KEY = 11000
+ANSWERS = "predictions"
+BY_REQUEST = (("request_id", 1), ("row", 1))
 
 Document = dict[str, Any]
 Documents = Collection[Document]
 
 
 @contextmanager
-def opened(location: str, folder: str) -> Iterator[Documents]:
-    """The collection for what lies in `folder` elsewhere: `predictions.NAME` or `labels.NAME`.
+def connected(location: str, limit_ms: int | None = None) -> Iterator[Database[Document]]:
+    """The database of a log, for all of its collections by one client.
+
+    Args:
+        location: The log's address without its login.
+        limit_ms: How long to wait for the server; where None, as a sender of many rows does.
 
     Raises:
         ConfigError: The address, the user or the password is refused.
@@ -47,15 +55,53 @@ def opened(location: str, folder: str) -> Iterator[Documents]:
     try:
         client: MongoClient[Document] = MongoClient(
             uri_of(location),
-            serverSelectionTimeoutMS=CONNECT_MS,
-            connectTimeoutMS=CONNECT_MS,
-            socketTimeoutMS=ANSWER_MS,
+            serverSelectionTimeoutMS=limit_ms or CONNECT_MS,
+            connectTimeoutMS=limit_ms or CONNECT_MS,
+            socketTimeoutMS=limit_ms or ANSWER_MS,
             tz_aware=True,
         )
-        with client:
-            yield client[parts_of(location).database][_name(folder)]
     except (PyMongoError, OSError) as error:  # a file of certificates may be missing
         raise _sentence(error, location) from None  # the cause may show the address
+    try:
+        with client:
+            yield client[parts_of(location).database]
+    except PyMongoError as error:
+        raise _sentence(error, location) from None
+
+
+@contextmanager
+def opened(location: str, folder: str) -> Iterator[Documents]:
+    """One collection of a log; raises as `connected` does."""
+    with connected(location) as database:
+        yield database[collection_name(folder)]
+
+
+def collection_name(folder: str) -> str:
+    """The collection of what lies in `folder` elsewhere: `predictions.NAME` or `labels.NAME`."""
+    kind = LABELS if folder.startswith(f"{LABELS}/") else ANSWERS
+    return f"{kind}.{folder.rpartition('=')[2]}"
+
+
+def index_requests(answers: Documents) -> str:
+    """Let the server find a request without a scan; where it can, nothing is done.
+
+    Returns:
+        What the server has against it, as a sentence, or nothing. Rows can be kept without.
+
+    Raises:
+        OperationFailure: The server does not know the user.
+    """
+    try:
+        answers.create_index(BY_REQUEST)
+    except (OperationFailure, NetworkTimeout) as error:  # of a large log it may take longer
+        if isinstance(error, OperationFailure) and error.code == LOGIN_FAILED:
+            raise
+        return (
+            f"{answers.full_name}: has no index by request_id yet ({_said(error)}), so that "
+            "--trace reads the whole collection; let the user do createIndex (readWrite does), "
+            f"or create it by hand: {{{', '.join(f'{name}: {way}' for name, way in BY_REQUEST)}}}."
+        )
+    return ""
 
 
 def insert(
@@ -98,21 +144,14 @@ def _document(name: str, columns: Sequence[str], values: Sequence[Any]) -> Docum
     return {"_id": name, **answer, **({"in": inputs} if inputs else {})}
 
 
-def _name(folder: str) -> str:
-    kind = LABELS if folder.startswith(f"{LABELS}/") else "predictions"
-    return f"{kind}.{folder.rpartition('=')[2]}"
-
-
 def _sentence(error: Exception, location: str) -> ConfigError | StoreError:
-    said = " ".join(str(error).partition(", full error")[0].partition(", Timeout:")[0].split())[
-        :160
-    ]
+    said = _said(error)
     if isinstance(error, ConnectionFailure):
         return StoreError(
             f"{location}: no MongoDB server answers; check {VARIABLE}, that the server runs, and, "
             "where it speaks TLS only, add ?tls=true."
         )
-    if isinstance(error, OperationFailure) and error.code in REFUSED_LOGINS:
+    if isinstance(error, OperationFailure) and error.code in (UNAUTHORIZED, LOGIN_FAILED):
         return ConfigError(
             f"{location}: the server refuses this user here ({said}); correct user and password "
             f"in {VARIABLE} (?authSource=NAME where it is kept elsewhere), and grant it readWrite."
@@ -122,3 +161,8 @@ def _sentence(error: Exception, location: str) -> ConfigError | StoreError:
             f"{location}: cannot be used ({type(error).__name__}); check the options in {VARIABLE}."
         )
     return StoreError(f"{location}: the server failed ({said}); repeat.")
+
+
+def _said(error: Exception) -> str:
+    words = str(error).partition(", full error")[0].partition(", Timeout:")[0]
+    return " ".join(words.split())[:160]

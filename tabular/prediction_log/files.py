@@ -59,6 +59,12 @@ class LogFiles:
                     raise
                 on_unreadable(str(error))
 
+    def answers_to(self, request_id: str, row: int) -> Iterator[pa.RecordBatch]:
+        """The answers to one row of a request; files that cannot be read are left out."""
+        wanted = (pc.field("request_id") == request_id) & (pc.field("row") == row)
+        for batch in self.batches(ALWAYS, None, lambda _: None):
+            yield batch.filter(wanted)
+
     def _stems(self, span: Span) -> list[tuple[str, bool]]:
         """Names of the files that may hold rows of this time, sorted, and which are journals.
 

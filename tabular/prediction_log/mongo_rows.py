@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Any
 
@@ -21,6 +21,7 @@ from tabular.prediction_log.files import ANSWER_SCHEMA, BATCH_ROWS, OnUnreadable
 from tabular.prediction_log.layout import LABEL_SCHEMA
 from tabular.prediction_log.names import file_stem
 
+BY_NAME = [("_id", 1)]
 _TYPES = {field.name: field.type for field in (*LABEL_SCHEMA, *ANSWER_SCHEMA)}
 
 
@@ -44,10 +45,14 @@ class LogCollection:
         """Rows of some time, as `LogFiles` gives them; no document is unreadable."""
         del on_unreadable
         with opened(self._location, self._folder) as rows:
-            found = rows.find(_query(span), batch_size=5_000).sort("_id", 1)
-            for _, documents in groupby(found, key=stem_of):  # one file's rows have one schema
-                while many := list(islice(documents, BATCH_ROWS)):
-                    yield _batch(many, columns)
+            found = rows.find(_query(span), batch_size=5_000).sort(BY_NAME).hint(BY_NAME)
+            yield from _batches(found, columns)
+
+    def answers_to(self, request_id: str, row: int) -> Iterator[pa.RecordBatch]:
+        """The answers to one row of a request, which the server has an index for."""
+        with opened(self._location, self._folder) as rows:
+            found = rows.find({"request_id": request_id, "row": row}).sort(BY_NAME)
+            yield from _batches(found, None)
 
     def add(self, stem: str, rows: pa.Table) -> str:
         """Insert the rows of one file; return where they are."""
@@ -58,10 +63,28 @@ class LogCollection:
 
 
 def _query(span: Span) -> dict[str, Any]:
-    """By `_id` too, which is the index: a file that holds these rows began a day before at most."""
-    first = file_stem(span.since - timedelta(days=1), "", 0).partition("-")[0]
-    until = {"$lt": span.until} if span.until else {}
-    return {"_id": {"$gte": first}, "at": {"$gte": span.since, **until}}
+    """By `_id` too, which is the index.
+
+    A file that holds these rows began a day before them at most, and never after them: the hour is
+    for clocks that are set back.
+    """
+    names = {"$gte": _second(span.since - timedelta(days=1))}
+    moments = {"$gte": span.since}
+    if span.until is not None:
+        names["$lt"] = _second(span.until + timedelta(hours=1))
+        moments["$lt"] = span.until
+    return {"_id": names, "at": moments}
+
+
+def _second(moment: datetime) -> str:
+    """How the names of files begin that begin then."""
+    return file_stem(moment, "", 0).partition("-")[0]
+
+
+def _batches(found: Iterable[Document], columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    for _, documents in groupby(found, key=stem_of):  # one file's rows have one schema
+        while many := list(islice(documents, BATCH_ROWS)):
+            yield _batch(many, columns)
 
 
 def _batch(documents: Sequence[Document], columns: Sequence[str] | None) -> pa.RecordBatch:

@@ -52,12 +52,7 @@ def read_log(
         DataError: There is no log of this problem, or a file is damaged and `on_unreadable` None.
         StoreError: The store or server does not answer.
     """
-    files = _rows(location, problem_folder(problem))
-    if not files.is_there():
-        raise DataError(
-            f"{location}: there is no prediction log of {problem} here; the service writes one "
-            "where BENTOLINE_PREDICTION_LOG names it."
-        )
+    files = _logged(location, problem)
     span = Span(utc(since), utc(until) if until else None)
     yield from files.batches(span, columns, on_unreadable)
 
@@ -119,6 +114,21 @@ def joined_labels(
     )
 
 
+def _logged(location: str, problem: str) -> LogFiles | LogCollection:
+    """The answers of a problem.
+
+    Raises:
+        DataError: There are none.
+    """
+    files = _rows(location, problem_folder(problem))
+    if not files.is_there():
+        raise DataError(
+            f"{location}: there is no prediction log of {problem} here; the service writes one "
+            "where BENTOLINE_PREDICTION_LOG names it."
+        )
+    return files
+
+
 def _rows(location: str, folder: str) -> LogFiles | LogCollection:
     if not is_mongo(location):
         return LogFiles(location, folder)
@@ -135,14 +145,10 @@ def find_request(
     Raises:
         DataError: There is no log of this problem.
     """
-    wanted = (
-        (pc.field("request_id") == request_id)
-        & (pc.field("row") == row)
-        & (pc.field("role") == PRODUCTION)
-    )
+    answers = _logged(location, problem).answers_to(request_id, row)
     found = None
-    for batch in read_log(location, problem, EARLIEST, on_unreadable=lambda _: None):
-        rows = batch.filter(wanted)
+    for batch in answers:
+        rows = batch.filter(pc.field("role") == PRODUCTION)
         if rows.num_rows:
             found = rows.to_pylist()[-1]
     return found

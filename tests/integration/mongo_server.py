@@ -19,6 +19,7 @@ from pymongo.errors import PyMongoError
 
 SERVER = shutil.which("secantusd-py") or str(Path(sys.executable).with_name("secantusd-py"))
 START_S = 30
+MAY_INSERT = {"resource": {"db": "shop", "collection": ""}, "actions": ["insert"]}
 
 
 class Server:
@@ -84,13 +85,17 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that asks for a login: reader:r3ad may read database shop, writer:wr1te write it."""
+    """A server that asks for a login, on database shop: reader:r3ad may read, writer:wr1te read and
+    write, shipper:sh1p insert and nothing else.
+    """
     server = Server(tmp_path_factory.mktemp("guarded") / "db").start()
     with server.client() as client:
         shop = client["shop"]
         shop["orders"].insert_one({"_id": 1, "age": 30, "city": "Delhi"})
         shop.command("createUser", "reader", pwd="r3ad", roles=[role("read")])
         shop.command("createUser", "writer", pwd="wr1te", roles=[role("readWrite")])
+        shop.command("createRole", "insert", privileges=[MAY_INSERT], roles=[])
+        shop.command("createUser", "shipper", pwd="sh1p", roles=[role("insert")])
     server.stop()
     try:
         yield server.start("--auth")

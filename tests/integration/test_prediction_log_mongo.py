@@ -2,8 +2,11 @@
 
 import json
 import signal
+from datetime import timedelta
 
 import pytest
+from pymongo import MongoClient
+from pymongo.monitoring import CommandListener
 
 from tabular.errors import ConfigError, DataError, StoreError
 from tabular.prediction_log.labels import UNKNOWN
@@ -72,6 +75,76 @@ def test_rows_come_back_as_from_a_folder_and_twice_sent_are_there_once(tmp_path,
     assert find_request(place, "tiny", "a", 2)["in.city"] == RECORDS[2]["city"]
 
 
+class Asked(CommandListener):
+    """Clients that are opened, and what they search for."""
+
+    def __init__(self):
+        self.n_clients, self.searches = 0, []
+
+    def client(self, *args, **options):
+        self.n_clients += 1
+        return MongoClient(*args, event_listeners=[self], **options)
+
+    def started(self, event):
+        if event.command.get("filter"):
+            self.searches.append(event.command)
+
+    def succeeded(self, event):
+        pass
+
+    failed = succeeded
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    asked = Asked()
+    monkeypatch.setattr("tabular.prediction_log.documents.MongoClient", asked.client)
+    return asked
+
+
+def test_a_request_and_a_time_are_found_by_an_index_and_files_go_by_one_client(
+    tmp_path, place, mongo, asked
+):
+    worker = worker_at(tmp_path, place)
+    names = ("a", "b", "c")
+    for name in names:
+        log_request(worker, name)
+    assert ship_all(worker.app.log._sink._spool, place) == []
+    assert asked.n_clients == 1
+    first, later = rows_at(place)[0]["at"], timedelta(days=3)
+    assert find_request(place, "tiny", "b", 2)["in.city"] == RECORDS[2]["city"]
+    assert find_request(place, "tiny", "b", 4) is None
+    assert not list(read_log(place, "tiny", first + later))
+    assert not list(read_log(place, "tiny", EARLIEST, first - later))
+    examined = []
+    with mongo.client() as client:
+        for search in asked.searches:
+            wanted = {k: v for k, v in search.items() if k in ("find", "filter", "sort", "hint")}
+            told = client[search["$db"]].command("explain", wanted, verbosity="executionStats")
+            assert "IXSCAN" in str(told["queryPlanner"]["winningPlan"])
+            examined.append(told["executionStats"]["totalDocsExamined"])
+    assert examined == [len(names) * len(RECORDS), 1, 0, 0, 0]
+
+
+def test_who_may_only_insert_ships_and_the_missing_index_is_told_once(
+    tmp_path, guarded, monkeypatch, caplog
+):
+    uri = f"{guarded.uri('shipper:sh1p')}shop?authSource=shop"
+    monkeypatch.setenv(VARIABLE, uri)
+    worker = worker_at(tmp_path, location_of(uri))
+    sink = worker.app.log._sink
+    for name in ("ship-1", "ship-2"):
+        log_request(worker, name)
+        sink._upload_all()
+        assert (sink.trouble, sink.size_bytes()) == ("", 0)
+    (said,) = [one.getMessage() for one in caplog.records if "index" in one.getMessage()]
+    assert "shop.predictions.tiny: has no index by request_id yet (not authorized" in said
+    assert said.endswith("{request_id: 1, row: 1}.")
+    monkeypatch.setenv(VARIABLE, f"{guarded.uri('writer:wr1te')}shop?authSource=shop")
+    found = [row["request_id"] for row in rows_at(location_of(uri))]
+    assert [found.count(name) for name in ("ship-1", "ship-2")] == [len(RECORDS)] * 2
+
+
 def test_while_the_server_is_away_rows_wait_and_then_arrive_once(tmp_path, monkeypatch):
     with serving(tmp_path / "server") as server:
         uri = f"{server.uri()}log"
@@ -120,7 +193,8 @@ def test_a_login_is_used_and_never_shown(tmp_path, guarded, monkeypatch, login, 
     sink = worker.app.log._sink
     sink._upload_all()
     if error is None:
-        assert (sink.trouble, len(rows_at(place))) == ("", 4)
+        assert sink.trouble == ""
+        assert find_request(place, "tiny", "a", 3)["in.city"] == RECORDS[3]["city"]
         return
     with pytest.raises(error, match=words) as raised:
         ship_all(sink._spool, place)
