@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tabular.prediction_log.mongo_location import is_mongo, location_of
+from tabular.prediction_log.location import log_location
 
 if TYPE_CHECKING:
     from tabular.registry import Registry
@@ -48,7 +48,7 @@ class Place:
             registry=environ.get("BENTOLINE_REGISTRY") or str(home / "registry"),
             has_mongodb=bool(environ.get("MONGODB_URI")),
             mlflow=environ.get("MLFLOW_TRACKING_URI", ""),
-            prediction_log=_log(environ.get("BENTOLINE_PREDICTION_LOG", ""), home),
+            prediction_log=log_location(environ.get("BENTOLINE_PREDICTION_LOG", ""), home),
             public_key=_file(environ.get("BENTOLINE_PUBLIC_KEY")),
             signing_key=_file(environ.get("BENTOLINE_SIGNING_KEY")),
         )
@@ -72,9 +72,3 @@ class Place:
 
 def _file(named: str | None) -> Path | None:
     return Path(named).resolve() if named else None
-
-
-def _log(named: str, home: Path) -> str:
-    if is_mongo(named):
-        return location_of(named)
-    return "" if named == "off" else named or str(home / "predictions")

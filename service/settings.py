@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tabular.errors import ConfigError
-from tabular.prediction_log.mongo_location import is_mongo, location_of
+from tabular.prediction_log.location import log_location
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_PROBLEM = "vehicle_insurance"
 BAKED = "bundle"  # ROOT/bundle/PROBLEM/VERSION: what `bentoml build` puts into a Bento
 MAX_WORKERS = 64
-LOG_FOLDER = "predictions"
 # As in `tabular.bundle`, whose imports would cost BentoML's supervisor a quarter of a second.
 MANIFEST = "manifest.json"
 
@@ -49,7 +48,8 @@ class Settings:
         WORKERS, PREDICTION_LOG and LOG_KEY.
 
         Raises:
-            ConfigError: BENTOLINE_WORKERS is no number of processes.
+            ConfigError: BENTOLINE_WORKERS is no number of processes, or BENTOLINE_PREDICTION_LOG no
+                place for a log.
         """
         home = Path(environ.get("BENTOLINE_HOME") or root / ".bentoline").resolve()
         named = environ.get("BENTOLINE_REGISTRY", "")
@@ -68,7 +68,11 @@ class Settings:
             token=environ.get("BENTOLINE_TOKEN", ""),
             trainer=environ.get("BENTOLINE_TRAINER", ""),
             workers=_workers(environ.get("BENTOLINE_WORKERS", ""), bundle),
-            prediction_log=_prediction_log(environ.get("BENTOLINE_PREDICTION_LOG", ""), home, root),
+            # Unset, an image has no log; a checkout keeps one in its home, to be looked at.
+            prediction_log=log_location(
+                environ.get("BENTOLINE_PREDICTION_LOG", ""),
+                home if (root / "run.py").is_file() else None,
+            ),
             log_key=environ.get("BENTOLINE_LOG_KEY", "").encode(),
         )
 
@@ -78,17 +82,6 @@ def _bundle(environ: Mapping[str, str], root: Path) -> Path | None:
         return Path(environ["BENTOLINE_BUNDLE"]).resolve()
     baked = sorted((root / BAKED).glob(f"*/*/{MANIFEST}"))
     return baked[0].parent if baked else None
-
-
-def _prediction_log(named: str, home: Path, root: Path) -> str:
-    """Off unless named, in an image; a checkout keeps one in its home, to be looked at."""
-    if not named:
-        return str(home / LOG_FOLDER) if (root / "run.py").is_file() else ""
-    if named == "off" or named.startswith("s3://"):
-        return "" if named == "off" else named
-    if is_mongo(named):
-        return location_of(named)
-    return str(Path(named).resolve())
 
 
 def _workers(text: str, bundle: Path | None) -> int:

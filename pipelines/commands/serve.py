@@ -11,6 +11,8 @@ from typing import Any
 from pipelines.console import show_note
 from pipelines.place import Place
 from tabular.errors import ConfigError
+from tabular.prediction_log.location import OFF
+from tabular.prediction_log.mongo_location import uri_of
 from tabular.serving import Serving
 
 ALIAS = "production"
@@ -55,7 +57,7 @@ def environment(problem: str, port: int, serving: Serving, place: Place) -> dict
         "BENTOLINE_PROBLEM": problem,
         "BENTOLINE_HOME": str(place.home),
         "BENTOLINE_WORKERS": str(serving.workers),
-        "BENTOLINE_PREDICTION_LOG": place.prediction_log or "off",
+        "BENTOLINE_PREDICTION_LOG": uri_of(place.prediction_log) or OFF,
     }
     defaults = {
         "BENTOML_HOME": str(place.home / "bentoml" / f"{problem}-{port}"),

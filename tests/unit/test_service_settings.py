@@ -1,7 +1,10 @@
 """What the environment says: which model, whether it is followed, how many workers."""
 
 import json
+import os
 from argparse import Namespace
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +95,7 @@ def test_serve_refuses_a_port_that_is_none(place, port):
         ("off", True, ""),
         ("/var/log/answers", False, "/var/log/answers"),
         ("s3://bucket/log", False, "s3://bucket/log"),
+        ("mongodb://ann:s3cret@host/log?tls=true", False, "mongodb://host/log"),
     ],
 )
 def test_a_checkout_logs_into_its_home_and_an_image_where_it_is_told(
@@ -102,3 +106,26 @@ def test_a_checkout_logs_into_its_home_and_an_image_where_it_is_told(
     environ = {"BENTOLINE_PREDICTION_LOG": named, "BENTOLINE_HOME": str(tmp_path / "home")}
     found = Settings.of(environ, tmp_path).prediction_log
     assert found == expected.format(home=tmp_path / "home")
+    if named or has_checkout:  # the commands, which need a checkout, look where it writes
+        assert Place.of(tmp_path, environ).prediction_log == found
+
+
+def test_a_relative_log_is_one_folder_for_the_service_and_the_commands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    environ = {"BENTOLINE_PREDICTION_LOG": "log"}
+    assert Settings.of(environ).prediction_log == str(tmp_path / "log")
+    assert Place.of(tmp_path, environ).prediction_log == str(tmp_path / "log")
+
+
+@pytest.mark.parametrize("reader", [Settings.of, partial(Place.of, Path())])
+def test_an_address_that_no_log_can_lie_at_is_refused_without_being_shown(reader):
+    with pytest.raises(ConfigError, match=r"cannot lie at gs://; name a folder") as raised:
+        reader({"BENTOLINE_PREDICTION_LOG": "gs://ann:s3cret@bucket/log"})
+    assert "s3cret" not in str(raised.value)
+
+
+def test_the_server_is_given_the_logs_login(tmp_path, monkeypatch):
+    uri = "mongodb://ann:s3cret@host/log"
+    monkeypatch.setenv("BENTOLINE_PREDICTION_LOG", uri)
+    given = environment("tiny", 8000, Serving(), Place.of(tmp_path, os.environ))
+    assert given["BENTOLINE_PREDICTION_LOG"] == uri
