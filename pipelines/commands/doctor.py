@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.console import console
-from pipelines.doctor import machine, servers
+from pipelines.doctor import machine, prediction_log, servers
 from pipelines.doctor.examination import Check, Finding, examine
 from pipelines.outcome import as_json, check_report, write_report
 from pipelines.place import Place
@@ -48,11 +48,13 @@ def checks(place: Place, environ: Mapping[str, str], stack: StackDefinition | No
         Check("python", machine.python),
         Check("packages", partial(machine.packages, place.root)),
         Check("disk", partial(machine.disk, place.home)),
-        Check("home", partial(machine.home, place.home)),
+        Check("home", partial(machine.writable, place.home, "BENTOLINE_HOME")),
         Check("ZenML store", partial(machine.zenml_store, place.home)),
         *_components(stack),
         *_stores(place, stack),
     ]
+    if log := place.prediction_log:
+        found.append(Check("prediction log", partial(prediction_log.place_of_log, log)))
     if url := environ.get("ZENML_STORE_URL", ""):
         found.append(Check("ZenML server", partial(servers.zenml_server, url)))
     if place.mlflow:
@@ -82,7 +84,7 @@ def _installed(flavor: str, package: str) -> str:
 
 
 def _stores(place: Place, stack: StackDefinition | None) -> list[Check]:
-    named = {"registry": place.registry, "prediction log": place.prediction_log}
+    named = {"registry": place.registry}
     if stack and (path := _settings(stack, "artifact_store").get("path")):
         named = {"artifacts": str(path), **named}
     return [

@@ -49,18 +49,18 @@ def packages(root: Path) -> str:
     return f"{len(LOCKED)} packages as the lock names them"
 
 
-def home(folder: Path) -> str:
-    """Whether files can be written where runs write."""
+def writable(folder: Path, variable: str) -> str:
+    """Whether files can be written to the folder that a variable names."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as probe:
+        # With a buffer, closing fails too on a full disk, and the file stays.
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-", buffering=0) as probe:
             probe.write(b"x" * 4096)
-            probe.flush()
             os.fsync(probe.fileno())
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be written ({error.strerror}); free room or rights there, or set "
-            "BENTOLINE_HOME to another folder."
+            f"{variable} to another folder."
         ) from error
     return str(folder)
 

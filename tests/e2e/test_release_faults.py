@@ -13,9 +13,12 @@ import pytest
 
 from deploy.host.ecr import authorization
 from deploy.host.proxy import SLOTS
+from tests.disks import disk
 from tests.e2e.hosts import free_ports, machine, steady_load
 from tests.e2e.small_release import SILENT, command, finished, push_image
 from tests.s3 import free_port
+
+__all__ = ["disk"]  # a fixture
 
 # The first one may install an engine, make a base image and fetch packages.
 pytestmark = pytest.mark.timeout(900)
@@ -179,29 +182,19 @@ def test_a_release_that_is_killed_at_any_moment(site, tmp_path):
     assert load.failed == 0
 
 
-def test_a_state_folder_without_room(site, tmp_path):
-    folder = tmp_path / "full"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if mounted.returncode:
-        pytest.skip("mounting a small disk needs root")
+def test_a_state_folder_without_room(site, disk, tmp_path):
+    folder = disk("64k")
     before, image = site.images(), site.image()
-    try:
-        with pytest.raises(OSError, match="No space left"):
-            (folder / "filler").write_bytes(bytes(1 << 20))
-        given = site.command(image)
-        host_file = tmp_path / "host.json"
-        settings = json.loads(Path(site.host.host.environment["BENTOLINE_HOST_FILE"]).read_text())
-        host_file.write_text(
-            json.dumps({**settings, "state": str(folder), "name": "full", "port": free_ports()})
-        )
-        own = {**site.host.host.environment, "BENTOLINE_HOST_FILE": str(host_file)}
-        done = finished(given, own)
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+    with pytest.raises(OSError, match="No space left"):
+        (folder / "filler").write_bytes(bytes(1 << 20))
+    given = site.command(image)
+    host_file = tmp_path / "host.json"
+    settings = json.loads(Path(site.host.host.environment["BENTOLINE_HOST_FILE"]).read_text())
+    host_file.write_text(
+        json.dumps({**settings, "state": str(folder), "name": "full", "port": free_ports()})
+    )
+    own = {**site.host.host.environment, "BENTOLINE_HOST_FILE": str(host_file)}
+    done = finished(given, own)
     assert done.returncode == 2
     assert "No space left on device" in done.stderr
     assert "the version before serves on" in done.stderr

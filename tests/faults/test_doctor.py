@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,16 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 import run
 from pipelines.doctor import machine
 from pipelines.doctor.examination import Check, examine
+from tests.disks import Disk
 from tests.integration.mongo_server import Server, guarded  # noqa: F401  # a fixture
 from tests.s3 import client, credentials, free_port, moto
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "s3://shelf/registry"
 LISTING = b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>'
+
+LOG = "BENTOLINE_PREDICTION_LOG"
 
 Doctor = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -83,7 +86,7 @@ def doctor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Doctor:
     """Examine a home of its own, with further variables; the exit code and the first wrong part."""
-    for name in ("MONGODB_URI", "ZENML_STORE_URL", "MLFLOW_TRACKING_URI", "ZENML_CONFIG_PATH"):
+    for name in ("MONGODB_URI", "ZENML_STORE_URL", "MLFLOW_TRACKING_URI", "ZENML_CONFIG_PATH", LOG):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BENTOLINE_HOME", str(tmp_path / "home"))
 
@@ -204,6 +207,82 @@ def test_a_password_that_mongodb_does_not_take(doctor: Doctor, guarded: Server) 
     assert "does not accept user and password" in first["sentence"]
 
 
+def test_a_prediction_log_that_is_well_keeps_no_trace(
+    doctor: Doctor,
+    s3: str,
+    guarded: Server,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    mongodb = guarded.uri("writer:wr1te", "authSource=shop").replace("/?", "/shop?")
+    for place in (str(tmp_path / "log"), "s3://shelf/log", mongodb):
+        assert doctor(**{LOG: place}, **credentials(s3)) == (0, {})
+    assert list((tmp_path / "log").iterdir()) == []
+    assert client(s3).list_objects_v2(Bucket="shelf")["KeyCount"] == 0
+    with MongoClient[Any](mongodb) as reader:
+        assert reader["shop"].list_collection_names(filter={"name": {"$regex": "doctor"}}) == []
+
+
+def test_a_log_folder_that_cannot_be_written(doctor: Doctor, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("")
+    _, first = doctor(**{LOG: str(tmp_path / "log")})
+    assert first["part"] == "prediction log"
+    assert "log cannot be written (File exists)" in first["sentence"]
+    assert f"set {LOG} to another folder" in first["sentence"]
+
+
+def test_a_log_on_a_full_disk(doctor: Doctor, disk: Disk) -> None:
+    folder = disk("64k")
+    with pytest.raises(OSError, match="No space left"):
+        (folder / "ballast").write_bytes(bytes(100_000))
+    _, first = doctor(**{LOG: str(folder)})
+    assert [path.name for path in folder.iterdir()] == ["ballast"]
+    assert first["part"] == "prediction log"
+    assert "cannot be written (No space left on device); free room" in first["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [("PUT", "may not write (s3:PutObject)"), ("GET", "may not list (s3:ListBucket)")],
+)
+def test_a_log_that_s3_refuses(
+    doctor: Doctor, stand_in: StandIn, method: str, sentence: str
+) -> None:
+    stand_in.refuse(method, 403, "AccessDenied")
+    _, first = doctor(**{LOG: "s3://shelf/log"}, **credentials(stand_in.address))
+    assert first["part"] == "prediction log"
+    assert sentence in first["sentence"]
+
+
+def test_a_log_in_a_missing_bucket(doctor: Doctor, s3: str) -> None:
+    _, first = doctor(**{LOG: "s3://absent/log"}, **credentials(s3))
+    assert first["part"] == "prediction log"
+    assert "s3://absent/log: there is no such bucket; create it" in first["sentence"]
+
+
+def test_a_log_in_a_mongodb_that_is_down(doctor: Doctor) -> None:
+    _, first = doctor(**{LOG: f"mongodb://ann:s3cret@127.0.0.1:{free_port()}/log"})
+    assert first["part"] == "prediction log"
+    assert f"no MongoDB server answers; check {LOG}" in first["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("login", "refused"),
+    [("writer:s3cret", "failed"), ("reader:r3ad", "insert"), ("shipper:sh1p", "find")],
+)
+def test_a_log_that_mongodb_does_not_let_us_read_and_write(
+    doctor: Doctor,
+    guarded: Server,  # noqa: F811
+    login: str,
+    refused: str,
+) -> None:
+    uri = guarded.uri(login, "authSource=shop").replace("/?", "/shop?")
+    _, first = doctor(**{LOG: uri})
+    assert first["part"] == "prediction log"
+    assert "the server refuses this user here" in first["sentence"]
+    assert refused in first["sentence"]
+    assert "grant it readWrite" in first["sentence"]
+
+
 def test_a_home_that_is_no_folder(doctor: Doctor, tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
     _, first = doctor()
@@ -211,18 +290,8 @@ def test_a_home_that_is_no_folder(doctor: Doctor, tmp_path: Path) -> None:
     assert "BENTOLINE_HOME" in first["sentence"]
 
 
-def test_a_full_disk(doctor: Doctor, tmp_path: Path) -> None:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a tmpfs cannot be mounted here (needs root)")
-    try:
-        _, first = doctor(BENTOLINE_HOME=str(folder))
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+def test_a_full_disk(doctor: Doctor, disk: Disk) -> None:
+    _, first = doctor(BENTOLINE_HOME=str(disk("2m")))
     assert first["part"] == "disk"
     assert "0.00 GB are free" in first["sentence"]
 

@@ -9,12 +9,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tabular.bundle import load_bundle
+from tests.disks import Disk
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,25 +84,10 @@ def wait_for_a_new_run(home: Path, process: subprocess.Popen[str], known: set[st
     raise AssertionError("the run never started")
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk with 8 MB of room."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("a tmpfs cannot be mounted here (needs root)")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("room_bytes", [0, 100_000])
-def test_full_disk_is_one_sentence_and_loses_nothing(tiny_disk: Path, room_bytes: int) -> None:
+def test_full_disk_is_one_sentence_and_loses_nothing(disk: Disk, room_bytes: int) -> None:
     """A disk without room: exit code 2 and the fix; nothing published is lost."""
+    tiny_disk = disk("8m")
     first = start(tiny_disk)
     _, err = first.communicate(timeout=180)
     assert first.returncode == 0, err

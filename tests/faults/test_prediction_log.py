@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import pytest
 
@@ -23,36 +22,13 @@ def test_a_killed_writer_loses_and_doubles_no_flushed_row(tmp_path):
     assert found["rows"] >= found["flushed"] > 5 * 2_000
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 2 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a tmpfs cannot be mounted here (needs root)")
-    with unmounted_at_the_end(folder):
-        yield folder
-
-
-@contextmanager
-def unmounted_at_the_end(folder):
-    """Unmount, even where this process is killed: a shell waits for its pipe to close."""
-    script = 'cat > /dev/null; exec umount --lazy "$0"'
-    with subprocess.Popen(
-        ["sh", "-c", script, str(folder)], stdin=subprocess.PIPE, start_new_session=True
-    ) as waiting:
-        yield
-    assert waiting.returncode == 0
-
-
-def test_a_disk_of_a_killed_test_is_unmounted(small_disk, tmp_path):
+def test_a_disk_of_a_killed_test_is_unmounted(disk, tmp_path):
     folder = tmp_path / "other"
     folder.mkdir()
-    subprocess.run(["mount", "--bind", str(small_disk), str(folder)], check=True)
+    subprocess.run(["mount", "--bind", str(disk("2m")), str(folder)], check=True)
     code = (
         "import os, pathlib, signal, sys\n"
-        "from tests.faults.test_prediction_log import unmounted_at_the_end\n"
+        "from tests.disks import unmounted_at_the_end\n"
         "with unmounted_at_the_end(pathlib.Path(sys.argv[1])):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -65,8 +41,9 @@ def test_a_disk_of_a_killed_test_is_unmounted(small_disk, tmp_path):
 
 
 def test_on_a_full_disk_the_service_answers_rows_wait_and_are_written_once_there_is_room(
-    tmp_path, small_disk
+    tmp_path, disk
 ):
+    small_disk = disk("2m")
     worker = logging_worker(tmp_path, location=small_disk / "log")
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(1_900_000))

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 
 from tabular.registry import open_registry
 from tabular.scoring.output import work_folder
+from tests.disks import Disk
 from tests.unit.tiny import RECORDS, write_tiny
 
 ROOT = Path(__file__).parents[2]
@@ -111,23 +111,12 @@ def manifest(out: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk with 12 MB of room: less than the answers need."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a tmpfs cannot be mounted here (needs root)")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("name", ["out", "out.csv"])
 def test_full_disk_is_one_sentence_and_the_run_goes_on_with_more_room(
-    home: Path, table: Path, small_disk: Path, name: str
+    home: Path, table: Path, disk: Disk, name: str
 ) -> None:
     """Exit code 2 and the fix; with room, the same command ends."""
+    small_disk = disk("12m")  # less than the answers need
     out = small_disk / name
     filler = small_disk / "filler"
     filler.write_bytes(bytes(11_500_000))

@@ -6,12 +6,14 @@ import gzip
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from tests.disks import Disk
 
 ROOT = Path(__file__).parents[2]
 HEADER = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm),target\n"
@@ -111,25 +113,6 @@ def test_table_that_breaks_off_is_one_sentence_and_leaves_no_snapshot(
     assert files_in(home) == []
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mount disks of a size."""
-    mounted: list[Path] = []
-
-    def mount(size: str) -> Path:
-        folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("a tmpfs cannot be mounted here (needs root)")
-        mounted.append(folder)
-        return folder
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 def wide_rows(folder: Path) -> Path:
     """60,000 rows that hardly pack: 2 MB as a snapshot, and 1 MB more once they are typed."""
     lines = [
@@ -143,7 +126,7 @@ def wide_rows(folder: Path) -> Path:
 
 
 def test_disk_that_fills_while_a_table_is_written_leaves_nothing_half_done(
-    disk: Callable[[str], Path], tmp_path: Path
+    disk: Disk, tmp_path: Path
 ) -> None:
     """A disk too small for the snapshot, and one too small for the typed rows beside it."""
     data, roomy = wide_rows(tmp_path), tmp_path / "roomy"

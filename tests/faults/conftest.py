@@ -1,0 +1,5 @@
+"""What several fault tests need."""
+
+from tests.disks import disk
+
+__all__ = ["disk"]
