@@ -35,7 +35,7 @@ ACTIONS = {
     "diff": ("diff", ("json",)),
     "serve": ("serve", ("port",)),
     "deploy": ("deploy", ("target", "sbom")),
-    "monitor": ("monitor", ("since", "retrain", "data")),
+    "monitor": ("monitor", ("since", "retrain", "data", "engine", "scheduler")),
     "dashboard": ("dashboard", ("port",)),
     "doctor": ("doctor", ("stack", "json")),
     "trace": ("trace", ("json",)),
@@ -78,7 +78,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--to", metavar="NAME", help="alias for --promote, version for --rollback")
     flags.add_argument("--why", metavar="TEXT", help="for the audit record")
     flags.add_argument("--override", metavar="TEXT", help="promote what a gate refused; audited")
-    flags.add_argument("--engine", choices=["local", "dask"], help="where work runs")
+    flags.add_argument(
+        "--engine", choices=["local", "dask"], help="where --train, --score, --monitor work"
+    )
     flags.add_argument("--scheduler", metavar="URL", help="a Dask cluster, tcp://host:port")
     flags.add_argument("--stack", metavar="NAME", help="a ZenML stack under configs/stacks/")
     flags.add_argument("--port", type=int, metavar="N", help="for --serve, --dashboard")

@@ -1,12 +1,13 @@
 """What the monitor sees, what it does not, and what it costs.
 
-    python -m benchmarks.monitor [shifts] [stable] [cost] [ROWS]      default: all, 5000000
+    python -m benchmarks.monitor [shifts] [stable] [cost] [ROWS] [dask]    default: all, 5000000
 
 `shifts`: each shift of `tests/quality/planted_shifts.py` is planted in 20 windows of 2,000 rows of
 the public tables (BENTOLINE_DATA names their folder) and must be named each time. `stable`: windows
 without a shift, drawn at random, and for the table that tells the time in its order; at most 1 in
 50 may alarm. `cost`: that many logged rows are held against the training rows by a process of its
-own; wall seconds and peak memory are the operating system's. Exit code 1 where one falls short.
+own, on threads or on a Dask cluster of processes; wall seconds and peak memory (of the largest
+process) are the operating system's. Exit code 1 where one falls short.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tabular.drift.counting import Counting, count_log
 from tabular.drift.reference import Reference
-from tabular.drift.window import LogWindow, log_columns
-from tabular.prediction_log.reading import read_log
+from tabular.engines import open_engine
 from tabular.problem import load_problem
 from tests.quality.planted_shifts import (
     FILES,
@@ -99,23 +100,23 @@ def _alarms(name: str, how: str, table: Watched, windows: Iterable[pd.DataFrame]
     return n_alarms > MAX_ALARMS * len(looks)
 
 
-def cost(n_rows: int) -> bool:
+def cost(n_rows: int, engine: str) -> bool:
     """Print what a look at a log of n rows takes."""
     table = watched(COST_PROBLEM)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder)
         _write_log(table, log, n_rows)
         (log / "reference.json").write_text(table.reference.model_dump_json(), encoding="utf-8")
-        command = [sys.executable, "-m", "benchmarks.monitor", "look", str(log)]
+        command = [sys.executable, "-m", "benchmarks.monitor", "look", str(log), engine]
         begun = time.monotonic()
         subprocess.run(command, cwd=ROOT, check=True)
         wall_s = time.monotonic() - begun
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s, peak_mb = used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3
     n_columns = len(table.reference.columns)
-    print("| rows | columns | s, with the start of Python | CPU s | peak MB |")
-    print("|---|---|---|---|---|")
-    print(f"| {n_rows:,} | {n_columns} | {wall_s:.1f} | {cpu_s:.1f} | {peak_mb:.0f} |")
+    print("| rows | columns | engine | s, with the start of Python | CPU s | peak MB |")
+    print("|---|---|---|---|---|---|")
+    print(f"| {n_rows:,} | {n_columns} | {engine} | {wall_s:.1f} | {cpu_s:.1f} | {peak_mb:.0f} |")
     return wall_s > MAX_S or peak_mb > MAX_MB
 
 
@@ -131,14 +132,24 @@ def _write_log(table: Watched, log: Path, n_rows: int) -> None:
         pq.write_table(pa.Table.from_batches([part]), day / name, compression="zstd")
 
 
-def look(log: Path) -> None:
+def look(log: Path, engine: str) -> None:
     """The part that is measured: read, count, compare."""
     problem = load_problem(COST_PROBLEM, ROOT / "configs" / "problems")
     reference = Reference.model_validate_json((log / "reference.json").read_text(encoding="utf-8"))
     now = SINCE + timedelta(hours=1)
-    window = LogWindow(reference, problem.contract, "v1", SINCE, now)
-    window.add_all(read_log(str(log), problem.name, SINCE, now, log_columns(problem.contract)))
-    drift = window.compare({}, problem.monitor)
+    counting = Counting(
+        log=str(log),
+        problem=problem.name,
+        contract=problem.contract,
+        reference=reference,
+        version="v1",
+        since=SINCE,
+        now=now,
+        n_kept=problem.monitor.evidently_rows,
+        seed=problem.seed,
+    )
+    with open_engine(engine, "") as opened:
+        drift = count_log(counting, opened).window.compare({}, problem.monitor)
     print(
         f"{drift.window.n_rows:,} rows, {len(drift.columns)} columns, mean drift {drift.score:.2f}"
     )
@@ -148,10 +159,11 @@ def main() -> int:
     """Run the parts that are named, or all; say whether all held."""
     named = sys.argv[1:]
     if named[:1] == ["look"]:
-        look(Path(named[1]))
+        look(Path(named[1]), named[2])
         return 0
     n_rows = next((int(word) for word in named if word.isdigit()), ROWS)
-    parts = {"shifts": shifts, "stable": stable, "cost": lambda: cost(n_rows)}
+    engine = "dask" if "dask" in named else "local"
+    parts = {"shifts": shifts, "stable": stable, "cost": lambda: cost(n_rows, engine)}
     fell_short = [parts[part]() for part in parts if part in named or not {*parts} & {*named}]
     return int(any(fell_short))
 

@@ -18,6 +18,7 @@ from pipelines.promotion import PRODUCTION, actor, published_problem
 from pipelines.store import open_client, reap_dead_runs, zenml_store
 from tabular.drift.due import Due
 from tabular.drift.measure import LookAt
+from tabular.engines import open_engine
 from tabular.errors import BentolineError, ConfigError, StoreError
 from tabular.files import whole_file
 from tabular.problem import Problem
@@ -35,6 +36,9 @@ def run(options: argparse.Namespace, place: Place) -> int:
     check_report(options.report)
     now = datetime.now(UTC)
     since = parse_since(options.since or DEFAULT_SINCE, now)
+    if options.scheduler:
+        with open_engine(options.engine or "", options.scheduler):
+            pass  # what is wrong with it is said before ZenML starts
     if not place.prediction_log:
         raise ConfigError(
             "--monitor: BENTOLINE_PREDICTION_LOG is off here; name the log that the service writes."
@@ -52,6 +56,8 @@ def run(options: argparse.Namespace, place: Place) -> int:
         now=now,
         registry=place.registry,
         public_key=str(place.public_key or ""),
+        engine=options.engine or "",
+        scheduler=options.scheduler or "",
     )
     with zenml_store(place.home):
         outcome = look(at, problem, place)

@@ -75,8 +75,23 @@ class Counts:
                 self.cells[place] += count
             elif count:
                 self.n_unseen += count
-                if text in self.unseen or len(self.unseen) < MAX_UNSEEN_TEXTS:
-                    self.unseen[text] += count
+                self._name_unseen(text, count)
+
+    def _name_unseen(self, text: str, count: int) -> None:
+        if text in self.unseen or len(self.unseen) < MAX_UNSEEN_TEXTS:
+            self.unseen[text] += count
+
+    def merge(self, later: Counts) -> None:
+        """Add what was counted of later rows of the same column."""
+        self.cells += later.cells
+        self.n_rows += later.n_rows
+        self.n_missing += later.n_missing
+        self.n_unreadable += later.n_unreadable
+        self.n_outside += later.n_outside
+        self.n_unseen += later.n_unseen
+        self.is_hashed |= later.is_hashed
+        for text, count in later.unseen.items():
+            self._name_unseen(text, count)
 
     def shift(self) -> float:
         """How far a number moved from its profile, in standard deviations."""
@@ -113,6 +128,11 @@ class WindowCounter:
         for name, values in derive(derivable(self._contract, read), read).items():
             if name not in read and name in self.counts:
                 self.counts[name].add(values)
+
+    def merge(self, later: WindowCounter) -> None:
+        """Add what was counted of later batches by the same contract and profiles."""
+        for name, counts in self.counts.items():
+            counts.merge(later.counts[name])
 
     def _add_gaps(self, name: str, values: pa.Array) -> None:
         if (counts := self.counts.get(name)) is not None:

@@ -16,15 +16,16 @@ from tabular.bundle import Bundle, load_bundle
 from tabular.contract import Contract, Frozen
 from tabular.decision import Decision
 from tabular.drift.compare import ColumnDrift, compare_columns
+from tabular.drift.counting import Counting, count_log
 from tabular.drift.live import Live, hold_live
 from tabular.drift.outcomes import count_outcomes, live_metrics
 from tabular.drift.reference import Reference, read_reference
-from tabular.drift.sample import RowSample
-from tabular.drift.window import Drift, LogWindow, WindowFacts, log_columns
+from tabular.drift.window import Drift, WindowFacts
+from tabular.engines import open_engine
 from tabular.errors import DataError, listed
 from tabular.prediction_log.names import PRODUCTION
 from tabular.prediction_log.performance import by_version
-from tabular.prediction_log.reading import ANSWER_SCHEMA, joined_labels, read_labels, read_log
+from tabular.prediction_log.reading import ANSWER_SCHEMA, joined_labels, read_labels
 from tabular.problem import Problem
 from tabular.registry import Registry, open_registry
 
@@ -39,6 +40,8 @@ class LookAt(Frozen):
     now: datetime
     registry: str
     public_key: str = ""
+    engine: str = ""
+    scheduler: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Look:
     since: datetime
     now: datetime
     registry: Registry
+    engine: str = ""
+    scheduler: str = ""
     unreadable: list[str] = field(default_factory=list)
 
     @property
@@ -90,6 +95,8 @@ def open_look(at: LookAt) -> Look:
         since=at.since,
         now=at.now,
         registry=registry,
+        engine=at.engine,
+        scheduler=at.scheduler,
     )
 
 
@@ -98,13 +105,16 @@ def measure_drift(look: Look, problem: Problem) -> tuple[Drift, pa.Table | None]
 
     Raises:
         DataError: There is no log, or nothing was answered in this time.
-        StoreError: The log's store does not answer.
+        StoreError: The log's store or the scheduler does not answer, or a worker does not see the
+            log.
     """
     contract, monitor = look.bundle.contract.contract, problem.monitor
     reference = read_reference(look.bundle)
-    window = LogWindow(reference, contract, look.version, look.since, look.now)
-    sample = RowSample(monitor.evidently_rows, seed=problem.seed)
-    window.add_all(sample.passing(_batches(look, contract)))
+    counting = _counting(look, reference, problem)
+    with open_engine(look.engine, look.scheduler) as engine:
+        counted = count_log(counting, engine)
+    look.unreadable.extend(counted.unreadable)
+    window = counted.window
     facts = window.facts()
     if not facts.n_rows and not facts.n_future:
         raise DataError(
@@ -120,7 +130,7 @@ def measure_drift(look: Look, problem: Problem) -> tuple[Drift, pa.Table | None]
     outcomes = _outcome_drift(look, reference, problem) if not drift.obstacle else ()
     notes = tuple(dict.fromkeys((*_notes(look, facts, contract), *look.unreadable)))
     columns = (*outcomes, *drift.columns)
-    return drift.model_copy(update={"notes": notes, "columns": columns}), sample.table()
+    return drift.model_copy(update={"notes": notes, "columns": columns}), counted.sample.table()
 
 
 def measure_live(look: Look, problem: Problem) -> Live:
@@ -151,15 +161,17 @@ def _decision(look: Look, version: str) -> Decision:
     return load_bundle(look.registry.fetch(look.problem, version)).decision
 
 
-def _batches(look: Look, contract: Contract) -> Iterator[pa.RecordBatch]:
-    """The window's rows, those that are dated after it too, so that they can be told."""
-    return read_log(
-        look.log,
-        look.problem,
-        look.since,
-        None,
-        log_columns(contract),
-        on_unreadable=look.unreadable.append,
+def _counting(look: Look, reference: Reference, problem: Problem) -> Counting:
+    return Counting(
+        log=look.log,
+        problem=look.problem,
+        contract=look.bundle.contract.contract,
+        reference=reference,
+        version=look.version,
+        since=look.since,
+        now=look.now,
+        n_kept=problem.monitor.evidently_rows,
+        seed=problem.seed,
     )
 
 

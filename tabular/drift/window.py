@@ -74,7 +74,8 @@ class LogWindow:
         self._version, self._since, self._now = version, since, now
         self._versions: Counter[str] = Counter()
         self._n_shadow = self._n_future = 0
-        self._seen: list[datetime] = []
+        self._first: datetime | None = None
+        self._last: datetime | None = None
 
     def add_all(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Count every batch."""
@@ -90,7 +91,8 @@ class LogWindow:
         if not timely.num_rows:
             return
         ends = pc.min_max(timely.column("at")).as_py()
-        self._seen += [ends["min"], ends["max"]]
+        self._first = min(self._first or ends["min"], ends["min"])
+        self._last = max(self._last or ends["max"], ends["max"])
         for one in pc.value_counts(timely.column("version")).to_pylist():
             self._versions[str(one["values"])] += one["counts"]
         self._inputs.add(inputs_of(timely))
@@ -99,14 +101,26 @@ class LogWindow:
             if own.num_rows:
                 counts.add(_typed(own.column(name)))
 
+    def merge(self, later: LogWindow) -> None:
+        """Add what was counted of later files, against the same reference."""
+        self._inputs.merge(later._inputs)
+        for name, counts in self._answers.items():
+            counts.merge(later._answers[name])
+        self._versions.update(later._versions)
+        self._n_shadow += later._n_shadow
+        self._n_future += later._n_future
+        firsts, lasts = (self._first, later._first), (self._last, later._last)
+        self._first = min((at for at in firsts if at), default=None)
+        self._last = max((at for at in lasts if at), default=None)
+
     def facts(self) -> WindowFacts:
         """What was counted."""
         return WindowFacts(
             since=self._since,
             until=self._now,
             n_rows=sum(self._versions.values()),
-            first=min(self._seen, default=None),
-            last=max(self._seen, default=None),
+            first=self._first,
+            last=self._last,
             versions=dict(sorted(self._versions.items())),
             n_shadow=self._n_shadow,
             n_future=self._n_future,

@@ -30,7 +30,21 @@ from tabular.tables.locations import locate, readable
 BATCH_ROWS = 65_536
 ANSWER_SCHEMA = arrow_schema(ANSWER_COLUMNS)
 
+# Neighbouring files of a log are counted together: up to so many bytes, and up to so many files.
+STRETCH_BYTES, STRETCH_FILES = 4_000_000, 64
+
 OnUnreadable = Callable[[str], None]
+
+
+class Part(NamedTuple):
+    """A part of a log that is read by itself: a file by its name, a journal if `is_open`."""
+
+    stem: str
+    is_open: bool = False
+    size_bytes: int = 0
+
+
+Stretch = tuple[Part, ...]
 
 
 class LogFiles:
@@ -48,16 +62,48 @@ class LogFiles:
         self, span: Span, columns: Sequence[str] | None, on_unreadable: OnUnreadable | None
     ) -> Iterator[pa.RecordBatch]:
         """Rows of some time, in the order of the files; arguments as `read_log` has them."""
-        for stem, is_open in self._stems(span):
-            rows = self._open_rows(stem) if is_open else self._sealed_rows(stem, span, columns)
-            try:
-                for batch in rows:
-                    if (inside := span.rows(batch)).num_rows:
-                        yield _in_order(inside, columns)
-            except DataError as error:
-                if on_unreadable is None:
-                    raise
-                on_unreadable(str(error))
+        for part in self._parts(span):
+            yield from self.rows_of(part, span, columns, on_unreadable)
+
+    def rows_of(
+        self,
+        part: Part,
+        span: Span,
+        columns: Sequence[str] | None,
+        on_unreadable: OnUnreadable | None,
+    ) -> Iterator[pa.RecordBatch]:
+        """One file's rows of some time, in their order."""
+        stem = part.stem
+        rows = self._open_rows(stem) if part.is_open else self._sealed_rows(stem, span, columns)
+        try:
+            for batch in rows:
+                if (inside := span.rows(batch)).num_rows:
+                    yield _in_order(inside, columns)
+        except DataError as error:
+            if on_unreadable is None:
+                raise
+            on_unreadable(str(error))
+
+    def stretches(self, span: Span) -> Iterator[Stretch]:
+        """The files that may hold rows of this time, in their order, small ones together."""
+        stretch: list[Part] = []
+        for part in self._parts(span):
+            stretch.append(part)
+            size_bytes = sum(one.size_bytes for one in stretch)
+            if size_bytes >= STRETCH_BYTES or len(stretch) == STRETCH_FILES:
+                yield tuple(stretch)
+                stretch = []
+        if stretch:
+            yield tuple(stretch)
+
+    def sees(self, stretch: Stretch) -> bool:
+        """Whether files that were listed elsewhere are here too, one at least."""
+        sealed = [sealed_key(part.stem) for part in stretch if not part.is_open]
+        if not sealed:  # a journal may be sealed, or taken away, since it was listed
+            return self.is_there()
+        with readable(self._folder, "a log"):
+            found = (self._filesystem.get_file_info(f"{self._folder}/{key}") for key in sealed)
+            return any(info.type == pa_fs.FileType.File for info in found)
 
     def answers_to(self, request_id: str, row: int) -> Iterator[pa.RecordBatch]:
         """The answers to one row of a request; files that cannot be read are left out."""
@@ -65,8 +111,8 @@ class LogFiles:
         for batch in self.batches(ALWAYS, None, lambda _: None):
             yield batch.filter(wanted)
 
-    def _stems(self, span: Span) -> list[tuple[str, bool]]:
-        """Names of the files that may hold rows of this time, sorted, and which are journals.
+    def _parts(self, span: Span) -> list[Part]:
+        """The files that may hold rows of this time, sorted.
 
         Journals are listed first: one that is sealed meanwhile is found under both names.
         """
@@ -74,15 +120,17 @@ class LogFiles:
         journals = Path(self._folder, OPEN).glob(f"*{FRAMES}") if is_local else ()
         open_stems = {path.name.removesuffix(FRAMES) for path in journals}
         days = _days(self._filesystem, self._folder) or []
-        sealed: set[str] = set()
+        sealed: dict[str, Part] = {}
         for day in days_between((name for name in days if name.startswith("date=")), *span):
             place = f"{self._folder}/{day}"
             with readable(place, "a log"):
                 selector = pa_fs.FileSelector(place, allow_not_found=True)
-                names = [info.base_name for info in self._filesystem.get_file_info(selector)]
-            sealed |= {name.removesuffix(SEALED) for name in names if name.endswith(SEALED)}
-        stems = dict.fromkeys(sealed, False) | dict.fromkeys(open_stems - sealed, True)
-        return sorted((stem, is_open) for stem, is_open in stems.items() if is_stem(stem))
+                for info in self._filesystem.get_file_info(selector):
+                    stem, ending, rest = info.base_name.partition(SEALED)
+                    if ending and not rest:
+                        sealed[stem] = Part(stem, size_bytes=info.size or 0)
+        opened = [Part(stem, is_open=True) for stem in open_stems - sealed.keys()]
+        return sorted(part for part in (*sealed.values(), *opened) if is_stem(part.stem))
 
     def _sealed_rows(
         self, stem: str, span: Span, columns: Sequence[str] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby, islice
 from typing import Any
 
@@ -17,9 +17,16 @@ from tabular.prediction_log.documents import (
     stem_of,
     value_of,
 )
-from tabular.prediction_log.files import ANSWER_SCHEMA, BATCH_ROWS, OnUnreadable, Span
+from tabular.prediction_log.files import (
+    ANSWER_SCHEMA,
+    BATCH_ROWS,
+    OnUnreadable,
+    Part,
+    Span,
+    Stretch,
+)
 from tabular.prediction_log.layout import LABEL_SCHEMA
-from tabular.prediction_log.names import file_stem
+from tabular.prediction_log.names import file_stem, start_of
 
 BY_NAME = [("_id", 1)]
 _TYPES = {field.name: field.type for field in (*LABEL_SCHEMA, *ANSWER_SCHEMA)}
@@ -48,6 +55,37 @@ class LogCollection:
             found = rows.find(_query(span), batch_size=5_000).sort(BY_NAME).hint(BY_NAME)
             yield from _batches(found, columns)
 
+    def rows_of(
+        self,
+        part: Part,
+        span: Span,
+        columns: Sequence[str] | None,
+        on_unreadable: OnUnreadable | None,
+    ) -> Iterator[pa.RecordBatch]:
+        """One day's rows of some time, in their order."""
+        del on_unreadable
+        query = _query(span)
+        names, next_day = query["_id"], date.fromisoformat(part.stem).toordinal() + 1
+        names["$gte"] = max(names["$gte"], part.stem)
+        names["$lt"] = min(names.get("$lt", _day(next_day)), _day(next_day))
+        with opened(self._location, self._folder) as rows:
+            found = rows.find(query, batch_size=5_000).sort(BY_NAME).hint(BY_NAME)
+            yield from _batches(found, columns)
+
+    def stretches(self, span: Span) -> Iterator[Stretch]:
+        """What lies under the names of a day, day by day."""
+        names = _query(span)["_id"]
+        with opened(self._location, self._folder) as rows:
+            while found := rows.find_one({"_id": names}, {"_id": 1}, sort=BY_NAME):
+                day = start_of(stem_of(found)).toordinal()
+                names["$gte"] = _day(day + 1)
+                yield (Part(_day(day)),)
+
+    def sees(self, stretch: Stretch) -> bool:
+        """Whether the collection is here too."""
+        del stretch
+        return self.is_there()
+
     def answers_to(self, request_id: str, row: int) -> Iterator[pa.RecordBatch]:
         """The answers to one row of a request, which the server has an index for."""
         with opened(self._location, self._folder) as rows:
@@ -74,6 +112,11 @@ def _query(span: Span) -> dict[str, Any]:
         names["$lt"] = _second(span.until + timedelta(hours=1))
         moments["$lt"] = span.until
     return {"_id": names, "at": moments}
+
+
+def _day(ordinal: int) -> str:
+    """How the names of files begin that begin on a day."""
+    return f"{date.fromordinal(ordinal):%Y%m%d}"
 
 
 def _second(moment: datetime) -> str:

@@ -18,9 +18,11 @@ from tabular.prediction_log.names import PRODUCTION, labels_folder, problem_fold
 if TYPE_CHECKING:
     from tabular.prediction_log.mongo_rows import LogCollection
 
+    Log = LogFiles | LogCollection
+
 __all__ = [
-    "ANSWER_SCHEMA", "EARLIEST", "OnUnreadable", "find_request", "joined_labels", "read_labels",
-    "read_log",
+    "ANSWER_SCHEMA", "EARLIEST", "OnUnreadable", "find_log", "find_request", "joined_labels",
+    "log_at", "read_labels", "read_log",
 ]  # fmt: skip
 
 EARLIEST = ALWAYS.since
@@ -52,7 +54,7 @@ def read_log(
         DataError: There is no log of this problem, or a file is damaged and `on_unreadable` None.
         StoreError: The store or server does not answer.
     """
-    files = _logged(location, problem)
+    files = find_log(location, problem)
     span = Span(utc(since), utc(until) if until else None)
     yield from files.batches(span, columns, on_unreadable)
 
@@ -114,13 +116,13 @@ def joined_labels(
     )
 
 
-def _logged(location: str, problem: str) -> LogFiles | LogCollection:
+def find_log(location: str, problem: str) -> Log:
     """The answers of a problem.
 
     Raises:
         DataError: There are none.
     """
-    files = _rows(location, problem_folder(problem))
+    files = log_at(location, problem)
     if not files.is_there():
         raise DataError(
             f"{location}: there is no prediction log of {problem} here; the service writes one "
@@ -129,7 +131,12 @@ def _logged(location: str, problem: str) -> LogFiles | LogCollection:
     return files
 
 
-def _rows(location: str, folder: str) -> LogFiles | LogCollection:
+def log_at(location: str, problem: str) -> Log:
+    """The same, whether there are any or not."""
+    return _rows(location, problem_folder(problem))
+
+
+def _rows(location: str, folder: str) -> Log:
     if not is_mongo(location):
         return LogFiles(location, folder)
     from tabular.prediction_log.mongo_rows import LogCollection  # the driver costs 0.2 s
@@ -145,7 +152,7 @@ def find_request(
     Raises:
         DataError: There is no log of this problem.
     """
-    answers = _logged(location, problem).answers_to(request_id, row)
+    answers = find_log(location, problem).answers_to(request_id, row)
     found = None
     for batch in answers:
         rows = batch.filter(pc.field("role") == PRODUCTION)
