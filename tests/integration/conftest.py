@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.champions import forget_champions
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,9 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def no_champion(request: pytest.FixtureRequest) -> None:
     """Let each test begin as if nothing held production: versions and runs before it stay."""
     if "train" in request.fixturenames:
-        folder = request.getfixturevalue("home") / "registry"
-        for alias in folder.glob("*/aliases/production.json"):
-            alias.unlink()
+        forget_champions(request.getfixturevalue("home"))
 
 
 @pytest.fixture

@@ -18,8 +18,14 @@ from sklearn.datasets import load_iris
 import run
 from tabular.bundle import load_bundle
 from tabular.prediction_log.layout import LABEL_SCHEMA, log_schema, write_labels, write_rows
+from tabular.prediction_log.mongo_location import location_of
+from tabular.prediction_log.reading import find_request
+from tabular.prediction_log.shipping import ship_all
 from tabular.predictor import Predictor
 from tabular.registry import Registry, open_registry
+from tests.integration.mongo_server import Server, mongo
+
+__all__ = ["mongo"]  # a fixture
 
 ROOT = Path(__file__).parents[2]
 NAME = "watched_iris"
@@ -148,6 +154,41 @@ def test_unreadable_file_is_told_and_the_others_are_read(
     assert code == 0
     assert report["drift"]["window"]["n_rows"] == N_ROWS
     assert any(broken.name in note for note in report["drift"]["notes"])
+
+
+def test_log_in_mongodb_is_watched_labelled_and_traced(
+    monitor: Monitor,
+    registry: Registry,
+    log: Path,
+    mongo: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The same commands, on what the shipper sent to a server."""
+    answered(registry, log)
+    logged = find_request(str(log), NAME, "7")
+    assert logged is not None
+    uri = f"{mongo.uri()}watched"
+    monkeypatch.setenv("BENTOLINE_PREDICTION_LOG", uri)
+    assert ship_all(log, location_of(uri)) == []
+    assert not list(log.rglob("*.parquet"))
+
+    outcomes = tmp_path / "outcomes.csv"
+    lines = ["request_id,outcome", *(f"{place},setosa" for place in range(40)), "never,setosa"]
+    outcomes.write_text("\n".join(lines))
+    problem = str(write_problem(tmp_path / f"{NAME}.yaml"))
+    assert run.main(["--labels", str(outcomes), "--problem", problem]) == 0
+    code, _, report = monitor()
+    assert (code, report["alarms"], report["log"]) == (0, [], location_of(uri))
+    assert report["drift"]["window"]["n_rows"] == N_ROWS
+    assert (report["live"]["state"], report["live"]["n_labels"]) == ("unknown", 40)
+    capfd.readouterr()
+    assert run.main(["--trace", "7", "--problem", NAME, "--json"]) == 0
+    traced = json.loads(capfd.readouterr().out)
+    assert traced["version"] == registry.resolve(NAME, "production")
+    assert traced["answer"] == {name: logged[name] for name in ("prediction", "probability")}
+    assert run.main(["--trace", "never", "--problem", NAME]) == 2
 
 
 def test_drift_without_outcomes_is_due_and_names_the_column(

@@ -16,6 +16,7 @@ import pytest
 
 from tests.any_tables import TABLES, AnyTable
 from tests.by_hand import compare
+from tests.champions import forget_champions
 
 WITHIN = 0.02
 
@@ -33,8 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             folder = tmp_path_factory.mktemp("home")
             patch.setenv("BENTOLINE_HOME", str(folder))
             patch.setenv("ZENML_CONFIG_PATH", str(folder / "zenml"))
-        for alias in Path(os.environ["BENTOLINE_HOME"]).glob("registry/*/aliases/production.json"):
-            alias.unlink()
+        forget_champions(Path(os.environ["BENTOLINE_HOME"]))
         yield
 
 
