@@ -33,7 +33,7 @@ def trace_request(
     of = ", ".join(problems) or "any problem"
     raise ConfigError(
         f"--trace: {log} has no request {request_id[:80]!r} of {of}; every answer carries its id "
-        "as request_id. In S3 an answer of the last minute may not have arrived yet."
+        "as request_id. In S3 and MongoDB one of the last minute may not have arrived yet."
     )
 
 
