@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 from zenml import pipeline
 from zenml.config.cache_policy import CachePolicy
 from zenml.enums import ExecutionMode
 
+from pipelines.code_fingerprint import code_fingerprint
 from steps.audit_leaks import audit_leaks
 from steps.calibrate import calibrate
 from steps.check_contract import check_contract
@@ -25,28 +23,6 @@ from steps.refuse_leaks import refuse_leaks
 from steps.split_rows import split_rows
 from steps.write_report import write_report
 from tabular.problem import Problem
-
-CODE_FOLDERS = ("tabular", "steps", "materializers")
-
-
-def code_fingerprint() -> str:
-    """Hash of all code that a step's result can rest on.
-
-    ZenML itself looks at a step function's own source only, so an edited helper would give a stale
-    cached result.
-    """
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
-    files = [
-        file
-        for folder in CODE_FOLDERS
-        for file in sorted((root / folder).rglob("*"))
-        if file.suffix in (".py", ".html", ".css")
-    ]
-    for file in (*files, root / "requirements.lock"):
-        digest.update(str(file.relative_to(root)).encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
 
 @pipeline(
     execution_mode=ExecutionMode.FAIL_FAST,
@@ -73,11 +49,11 @@ def training(
     refuse_leaks(leaks, home)
     searching = problem.only("split", "search", "candidates")
     leaderboard = fit_candidates(train, searching, after="refuse_leaks")
-    fitting = problem.only("search", "candidates")
-    graph, contract, answers = fit_model(train, test, leaderboard, fitting)
+    fitting = problem.only("split", "search", "candidates")
+    graph, contract, answers = fit_model(rows, train, test, leaderboard, fitting)
     decision = calibrate(graph, contract, validation, problem.only("decision"))
     bundle = export_bundle(
-        graph, contract, decision, train, validation, snapshot, problem.only("title")
+        graph, contract, decision, train, validation, snapshot, rows, problem.only("title", "split")
     )
     measuring = problem.only("decision", "evaluation")
     evaluation = evaluate_bundle(bundle, test, answers, validation, measuring)

@@ -9,8 +9,9 @@ from zenml.enums import ArtifactType
 from tabular import exporting
 from tabular.bundle import Bundle, ServedContract
 from tabular.decision import Decision
+from tabular.partitions import training_partitions
 from tabular.problem import Problem
-from tabular.tables.snapshot import Snapshot
+from tabular.tables.snapshot import CheckedRows, Snapshot
 
 
 @step
@@ -21,11 +22,22 @@ def export_bundle(
     train_rows: pd.DataFrame,
     validation_rows: pd.DataFrame,
     snapshot: Snapshot,
+    rows: CheckedRows,
     problem: Problem,
 ) -> Annotated[Bundle, ArtifactConfig(name="bundle", artifact_type=ArtifactType.MODEL)]:
-    """Write the bundle and answer its golden rows from the written files."""
+    """Write the bundle and answer its golden rows from the written files.
+
+    `rows` are read where the model was fitted on partitions of them.
+    """
     bundle = exporting.export_bundle(
-        model_graph, contract, decision, train_rows, validation_rows, snapshot, problem
+        model_graph,
+        contract,
+        decision,
+        train_rows,
+        validation_rows,
+        snapshot,
+        problem,
+        training_partitions(rows, len(train_rows), problem),
     )
     log_metadata({"model_sha256": bundle.manifest["files"]["model.onnx"]})
     return bundle

@@ -19,7 +19,10 @@ def split_rows(
     Annotated[pd.DataFrame, "test_rows"],
     Annotated[dict[str, int], "part_sizes"],
 ]:
-    """Part the rows by the YAML's rule; `part_sizes` says how many rows of how many."""
+    """Part the rows by the YAML's rule.
+
+    `part_sizes` says how many rows of how many, and how many the winner is fitted on.
+    """
     parts = split_table(rows, problem)
     sizes = {
         "train": len(parts.train),
@@ -28,4 +31,5 @@ def split_rows(
     }
     log_metadata({"rows": rows.n_rows, **sizes})
     drawn_of = {f"{part}_of": n_rows for part, n_rows in parts.n_rows.items()}
-    return parts.train, parts.validation, parts.test, {**sizes, **drawn_of}
+    counts = {**sizes, **drawn_of, "fitted": parts.n_fitted}
+    return parts.train, parts.validation, parts.test, counts

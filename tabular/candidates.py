@@ -177,6 +177,16 @@ def fit_pipeline(
     return fit_with(problem, chosen, features, X, y)
 
 
+def prepared_pipeline(
+    problem: Problem, trial: Trial, features: Sequence[Feature], X: Matrix
+) -> Any:
+    """The trial's pipeline with "prepare" fitted on n rows, and "estimate" not fitted."""
+    chosen = with_params(problem.candidates[trial.candidate], trial.params)
+    pipeline = build_pipeline(chosen, features, task=problem.task, seed=problem.seed)
+    pipeline[:-1].fit(X)
+    return pipeline
+
+
 def fit_with(
     problem: Problem, candidate: Candidate, features: Sequence[Feature], X: Matrix, y: Array
 ) -> Any:

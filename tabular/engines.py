@@ -75,15 +75,32 @@ class Cluster:
             future.release()
             running.update([submit(item) for item in islice(rest, 1)])
 
+    def results(self, futures: Iterable[Any]) -> list[Any]:
+        """What submitted calls gave, in their order; an error of a call is raised here."""
+        return [_result(future) for future in futures]
+
 
 def _result(future: Any) -> Any:
+    with lost_work():
+        return future.result()
+
+
+@contextmanager
+def lost_work(*others: type[Exception]) -> Iterator[None]:
+    """Say in a sentence that a worker is gone, by Dask's errors and by some others.
+
+    Raises:
+        StoreError: One of them came up.
+    """
     from distributed import KilledWorker
     from distributed.client import FutureCancelledError
     from distributed.comm.core import CommClosedError
 
+    signs: tuple[type[Exception], ...]
+    signs = (CommClosedError, FutureCancelledError, KilledWorker, *others)
     try:
-        return future.result()
-    except (CommClosedError, FutureCancelledError, KilledWorker) as error:
+        yield
+    except signs as error:
         raise StoreError(
             f"the Dask cluster lost its work ({type(error).__name__}); look at its logs (memory?) "
             "and run the same command again: what is finished is kept."
@@ -128,6 +145,20 @@ def joblib_on(name: str, scheduler: str) -> Iterator[None]:
                 yield
         else:
             yield
+
+
+def running_cluster(asker: str) -> Cluster:
+    """The cluster that `open_engine` holds open now.
+
+    Raises:
+        ConfigError: There is none; the sentence says what `asker` needs.
+    """
+    from distributed import get_client
+
+    try:
+        return Cluster(get_client())
+    except ValueError as error:
+        raise ConfigError(f"{asker} is done on Dask; add --engine dask.") from error
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tabular.contract import Array, Columns, Matrix, encode
 from tabular.decision import Decision, Floats
 from tabular.drift.reference import PROFILES, learn_reference
 from tabular.features import derive
+from tabular.partitions import Partition
 from tabular.predictor import Predictor, answer_graph
 from tabular.problem import Problem
 from tabular.records import raw_value
@@ -39,10 +41,12 @@ def export_bundle(
     validation: pd.DataFrame,
     snapshot: Snapshot,
     problem: Problem,
+    partitions: Sequence[Partition] = (),
 ) -> Bundle:
     """Write the bundle into a temporary folder, and answer its golden rows from the files.
 
-    Train and validation rows are written down as hashes: calibration and threshold saw the latter.
+    Fitted and validation rows are written down as hashes: calibration and threshold saw the latter.
+    The fitted rows are those of the partitions, where there are any, else those of `train`.
     """
     rng = np.random.default_rng(problem.seed)
     picked = train.iloc[np.sort(rng.permutation(len(train))[:REFERENCE_ROWS])]
@@ -63,6 +67,8 @@ def export_bundle(
         target=problem.target.column,
         seed=problem.seed,
     )
+    fitted = (partition.read() for partition in partitions) if partitions else (train,)
+    seen = chain(fitted, (validation,))
     scratch = Path(tempfile.mkdtemp(prefix="bentoline-"))
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     folder = scratch / "bundle"
@@ -88,9 +94,7 @@ def export_bundle(
             "source": snapshot.source,
             "synthetic": snapshot.synthetic,
         },
-        fitted_rows=packed(
-            np.concatenate([contract_hashes(part, problem) for part in (train, validation)])
-        ),
+        fitted_rows=packed(np.concatenate([contract_hashes(part, problem) for part in seen])),
         trees=packed_tables(graph, _with_gaps(X, contract, rng)),
     )
     Predictor(bundle).self_test()

@@ -14,11 +14,12 @@ import pandas as pd
 
 from tabular.bundle import ServedContract
 from tabular.calibration import fit_decision
-from tabular.candidates import Trial, fit_pipeline, pipeline_answer
+from tabular.candidates import Trial, fit_pipeline, pipeline_answer, prepared_pipeline
 from tabular.contract import Columns, Feature, Frozen, encode
 from tabular.decision import Decision
 from tabular.features import derive, learn_features
 from tabular.onnx_export import export_graph
+from tabular.partitions import Partition, fit_on_partitions
 from tabular.predictor import answer_graph
 from tabular.problem import Problem
 from tabular.search import best_first, search_candidates
@@ -73,20 +74,29 @@ def typed_columns(rows: pd.DataFrame, problem: Problem) -> Columns:
 
 
 def fit_model(
-    train: pd.DataFrame, test: pd.DataFrame, trial: Trial, problem: Problem
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    trial: Trial,
+    problem: Problem,
+    partitions: Sequence[Partition] = (),
 ) -> FittedModel:
     """Fit the winning trial on all training rows and export it.
 
     Args:
-        train: (n, k) typed rows.
+        train: (n, k) typed rows. What is learnt of the columns before the fit comes from these.
         test: (m, k) typed rows; only features are read, for the parity check.
         trial: Candidate and parameters.
         problem: Contract, task, seed.
+        partitions: Training rows to fit on in place of `train`, where there are any.
     """
     columns = typed_columns(train, problem)
     features = learn_features(problem.contract, columns)
     X, y = encode(features, columns), train[problem.target.column].to_numpy()
-    pipeline = fit_pipeline(problem, trial, features, X, y)
+    if partitions:
+        unfitted = prepared_pipeline(problem, trial, features, X)
+        pipeline = fit_on_partitions(partitions, unfitted, features, problem)
+    else:
+        pipeline = fit_pipeline(problem, trial, features, X, y)
     graph = export_graph(pipeline, n_features=len(features), task=problem.task, name=problem.name)
     X_test = encode(features, typed_columns(test, problem))
     answers = pd.DataFrame(pipeline_answer(pipeline, X_test, problem.task).astype(np.float64))

@@ -131,6 +131,8 @@ class Split(Frozen):
     """Drives the drawing of the parts alone."""
     max_train_rows: int = Field(default=1_000_000, ge=100)
     """Of a larger table so many rows are drawn and trained on."""
+    train_on: Literal["sample", "partitions"] = "sample"
+    """`partitions` fits the winner on all of them: LightGBM, with `--engine dask`."""
     max_test_rows: int = Field(default=300_000, ge=100)
     """The same, for the validation and the test part each."""
 

@@ -29,19 +29,22 @@ from tabular.tables.snapshot import TableFile
 Rows = npt.NDArray[np.int64]
 
 PARTS = ("train", "validation", "test")
+BY_ORDER = ("time", "group")  # kinds that part whole moments or whole groups
 
 
 @dataclass(frozen=True)
 class Parts:
     """The three parts of a table, order kept within each; no row is in two.
 
-    `n_rows` has the size of each part before `max_train_rows` and `max_test_rows` were drawn of it.
+    `n_rows` has the size of each part before `max_train_rows` and `max_test_rows` were drawn of it,
+    `n_fitted` how many rows the winner is fitted on: more than `train` where that is in partitions.
     """
 
     train: pd.DataFrame
     validation: pd.DataFrame
     test: pd.DataFrame
     n_rows: dict[str, int]
+    n_fitted: int
 
 
 def split_rows(rows: pd.DataFrame, problem: Problem) -> Parts:
@@ -61,7 +64,7 @@ def split_rows(rows: pd.DataFrame, problem: Problem) -> Parts:
     """
     numbers, n_rows = _draw(len(rows), _key(rows, problem), problem)
     train, validation, test = (rows.iloc[part].reset_index(drop=True) for part in numbers)
-    return Parts(train, validation, test, n_rows)
+    return Parts(train, validation, test, n_rows, n_fitted=len(train))
 
 
 def split_table(table: TableFile, problem: Problem) -> Parts:
@@ -70,14 +73,45 @@ def split_table(table: TableFile, problem: Problem) -> Parts:
     Only the columns that the split goes by are read whole, as one number a row; of the others only
     the rows that are drawn.
     """
-    columns, key = _key_columns(problem), None
-    if columns:
-        batches = (batch.to_pandas() for batch in table.batches(columns))
-        key = np.concatenate([_key(frame, problem) for frame in batches])
+    key = _read_key(table, problem)
     numbers, n_rows = _draw(table.n_rows, key, problem)
+    n_fitted = len(numbers[0])
+    if problem.split.train_on == "partitions":
+        n_fitted = len(_all_training_rows(table.n_rows, key, numbers, problem))
     del key
     train, validation, test = _read(table, numbers)
-    return Parts(train, validation, test, n_rows)
+    return Parts(train, validation, test, n_rows, n_fitted)
+
+
+def training_rows(table: TableFile, problem: Problem) -> Rows:
+    """Ascending numbers of all rows that may be fitted, of which `split_table` drew its `train`.
+
+    Kind random, stratified: every row that is in neither of the other parts. time, group: the whole
+    training part, so that nothing later, and no row of a held-out group, is among them.
+    """
+    key = _read_key(table, problem)
+    numbers, _ = _draw(table.n_rows, key, problem)
+    return _all_training_rows(table.n_rows, key, numbers, problem)
+
+
+def _all_training_rows(
+    n: int, key: npt.NDArray[Any] | None, numbers: Sequence[Rows], problem: Problem
+) -> Rows:
+    if problem.split.kind in BY_ORDER:
+        return np.sort(_whole_parts(n, key, problem.split)[0])
+    is_free = np.ones(n, dtype=bool)
+    for part in numbers[1:]:
+        is_free[part] = False
+    return np.flatnonzero(is_free)
+
+
+def _read_key(table: TableFile, problem: Problem) -> npt.NDArray[Any] | None:
+    """`_key` of a table in a file."""
+    columns = _key_columns(problem)
+    if not columns:
+        return None
+    batches = (batch.to_pandas() for batch in table.batches(columns))
+    return np.concatenate([_key(frame, problem) for frame in batches])
 
 
 def _read(table: TableFile, parts: Sequence[Rows]) -> list[pd.DataFrame]:
@@ -123,7 +157,7 @@ def _draw(
     """Ascending row numbers of train, validation and test, and how many rows each was drawn of."""
     split = problem.split
     try:
-        by_kind = _by_order if split.kind in ("time", "group") else _at_random
+        by_kind = _by_order if split.kind in BY_ORDER else _at_random
         parts, sizes = by_kind(n, key, problem.split)
     except ValueError as error:  # scikit-learn's word for a part without rows or a class
         raise DataError(
@@ -168,17 +202,21 @@ def _by_order(
     n: int, key: npt.NDArray[Any] | None, split: Split
 ) -> tuple[list[Rows], tuple[int, ...]]:
     """Part whole moments or whole groups, then draw within each part."""
-    assert key is not None  # noqa: S101  # both kinds have a column
-    apart = _latest_apart if split.kind == "time" else _groups_apart
-    rest, test = apart(key, np.arange(n), split.test_share, split)
-    of_rest = split.validation_share / (1 - split.test_share)
-    train, validation = apart(key, rest, of_rest, split)
-    parts, random = [train, validation, test], np.random.default_rng(split.seed)
+    parts, random = _whole_parts(n, key, split), np.random.default_rng(split.seed)
     drawn = [
         part if len(part) <= limit else random.choice(part, limit, replace=False)
         for part, limit in zip(parts, _limits(split), strict=True)
     ]
     return drawn, tuple(map(len, parts))
+
+
+def _whole_parts(n: int, key: npt.NDArray[Any] | None, split: Split) -> tuple[Rows, Rows, Rows]:
+    assert key is not None  # noqa: S101  # both kinds have a column
+    apart = _latest_apart if split.kind == "time" else _groups_apart
+    rest, test = apart(key, np.arange(n), split.test_share, split)
+    of_rest = split.validation_share / (1 - split.test_share)
+    train, validation = apart(key, rest, of_rest, split)
+    return train, validation, test
 
 
 def _groups_apart(

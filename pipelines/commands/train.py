@@ -7,7 +7,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +21,7 @@ from tabular.card import render_card
 from tabular.engines import joblib_on
 from tabular.errors import ConfigError, StoreError
 from tabular.files import whole_file
+from tabular.partitions import check_partitions
 from tabular.problem import Problem, load_problem
 
 DONE, REFUSED = 0, 1
@@ -33,8 +34,8 @@ def run(options: argparse.Namespace, place: Place) -> int:
     report_file: Path | None = options.report
     if report_file is not None and not report_file.resolve().parent.is_dir():
         raise ConfigError(f"--report: there is no folder {report_file.parent}; make it first.")
-    engine = joblib_on(options.engine or "", options.scheduler or "")
-    outcome = train(problem, data, place, report_file, engine=engine, stack=options.stack)
+    where = {"engine": options.engine, "scheduler": options.scheduler, "stack": options.stack}
+    outcome = train(problem, data, place, report_file, **where)
     return DONE if outcome["verdict"]["accepted"] else REFUSED
 
 
@@ -44,16 +45,18 @@ def train(
     place: Place,
     report_file: Path | None = None,
     *,
-    engine: AbstractContextManager[None] | None = None,
+    engine: str | None = None,
+    scheduler: str | None = None,
     stack: str | None = None,
 ) -> dict[str, Any]:
     """Train, judge, publish and tell; the outcome is in HOME/reports too."""
     show_start(problem, data, has_mongodb=place.has_mongodb)
+    check_partitions(problem, engine or "local")
     _refuse_unexportable(problem)
     with (
         zenml_store(place.home),
         on_stack(stack, place) as settings,
-        engine or joblib_on("", ""),
+        joblib_on(engine or "local", scheduler or ""),
         showing_steps(),
     ):
         outcome = run_training(problem, data, place, settings)

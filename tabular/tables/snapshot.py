@@ -38,6 +38,16 @@ class TableFile(Frozen):
                 BATCH_ROWS, columns=list(self.columns if columns is None else columns)
             )
 
+    def group_sizes(self) -> list[int]:
+        """Rows of each row group, in order."""
+        facts = pq.read_metadata(self.path)
+        return [facts.row_group(place).num_rows for place in range(facts.num_row_groups)]
+
+    def row_group(self, place: int) -> pa.Table:
+        """All columns of one row group."""
+        with pq.ParquetFile(self.path, pre_buffer=False, page_checksum_verification=True) as file:
+            return file.read_row_group(place, columns=list(self.columns))
+
 
 class Snapshot(TableFile):
     """The rows of one run as they were read, and where they came from."""
