@@ -90,10 +90,10 @@ def test_edit_of_helper_code_runs_everything_again(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cache key holds a fingerprint of all helper code, not only of the step's own source."""
-    from pipelines import training
+    from pipelines import code_fingerprint
 
     train("iris")
-    monkeypatch.setattr(training, "code_fingerprint", lambda: "edited")
+    monkeypatch.setattr(code_fingerprint, "code_fingerprint", lambda: "edited")
     assert not {"fit_model", "decide"} & cached_steps(train("iris"))
 
 
@@ -101,17 +101,17 @@ def test_code_fingerprint_changes_with_any_helper_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One changed byte in a helper module changes the fingerprint."""
-    from pipelines import training
+    from pipelines import code_fingerprint
 
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "tabular").mkdir()
     (tmp_path / "requirements.lock").write_text("")
     helper = tmp_path / "tabular" / "helper.py"
     helper.write_text("A = 1\n")
-    monkeypatch.setattr(training, "__file__", str(tmp_path / "pipelines" / "training.py"))
-    before = training.code_fingerprint()
+    monkeypatch.setattr(code_fingerprint, "__file__", str(tmp_path / "pipelines" / "code_fingerprint.py"))
+    before = code_fingerprint.code_fingerprint()
     helper.write_text("A = 2\n")
-    assert training.code_fingerprint() != before
+    assert code_fingerprint.code_fingerprint() != before
 
 
 def test_refused_model_exits_1_and_leaves_production_where_it_was(
