@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tabular.prediction_log.documents import (
     Document,
+    Documents,
     columns_of,
     insert,
     opened,
@@ -26,7 +27,7 @@ from tabular.prediction_log.files import (
     Stretch,
 )
 from tabular.prediction_log.layout import LABEL_SCHEMA
-from tabular.prediction_log.names import file_stem, start_of
+from tabular.prediction_log.names import INPUT, file_stem, start_of
 
 BY_NAME = [("_id", 1)]
 _TYPES = {field.name: field.type for field in (*LABEL_SCHEMA, *ANSWER_SCHEMA)}
@@ -52,8 +53,7 @@ class LogCollection:
         """Rows of some time, as `LogFiles` gives them; no document is unreadable."""
         del on_unreadable
         with opened(self._location, self._folder) as rows:
-            found = rows.find(_query(span), batch_size=5_000).sort(BY_NAME).hint(BY_NAME)
-            yield from _batches(found, columns)
+            yield from _batches(_found(rows, _query(span), columns), columns)
 
     def rows_of(
         self,
@@ -69,8 +69,7 @@ class LogCollection:
         names["$gte"] = max(names["$gte"], part.stem)
         names["$lt"] = min(names.get("$lt", _day(next_day)), _day(next_day))
         with opened(self._location, self._folder) as rows:
-            found = rows.find(query, batch_size=5_000).sort(BY_NAME).hint(BY_NAME)
-            yield from _batches(found, columns)
+            yield from _batches(_found(rows, query, columns), columns)
 
     def stretches(self, span: Span) -> Iterator[Stretch]:
         """What lies under the names of a day, day by day."""
@@ -122,6 +121,18 @@ def _day(ordinal: int) -> str:
 def _second(moment: datetime) -> str:
     """How the names of files begin that begin then."""
     return file_stem(moment, "", 0).partition("-")[0]
+
+
+def _found(
+    rows: Documents, query: dict[str, Any], columns: Sequence[str] | None
+) -> Iterable[Document]:
+    """Documents in the order of their names, with the inputs only where one of them is asked for.
+
+    All of them then: a column's name may have a dot, which a projection takes for a path.
+    """
+    names = {"in" if name.startswith(INPUT) else name for name in columns or ()}
+    found = rows.find(query, sorted(names) or None, batch_size=5_000)
+    return found.sort(BY_NAME).hint(BY_NAME)
 
 
 def _batches(found: Iterable[Document], columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:

@@ -126,6 +126,15 @@ def test_a_request_and_a_time_are_found_by_an_index_and_files_go_by_one_client(
     assert examined == [len(names) * len(RECORDS), 1, 0, 0, 0]
 
 
+def test_inputs_that_nobody_asks_for_stay_on_the_server(tmp_path, place, asked):
+    worker = worker_at(tmp_path, place)
+    log_request(worker, "a")
+    ship_all(worker.app.log._sink._spool, place)
+    (answers,) = read_log(place, "tiny", EARLIEST, columns=["row", "prediction"])
+    assert (answers.schema.names, answers.num_rows) == (["row", "prediction"], len(RECORDS))
+    assert set(asked.searches[-1]["projection"]) == {"row", "prediction"}
+
+
 def test_who_may_only_insert_ships_and_the_missing_index_is_told_once(
     tmp_path, guarded, monkeypatch, caplog
 ):
