@@ -6,6 +6,7 @@ docs/scale.md from which size on.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -174,6 +175,8 @@ def open_cluster(scheduler: str = "", n_workers: int = 0) -> Iterator[Cluster]:
     """
     from distributed import Client, LocalCluster
 
+    # Where ZenML has set up logging first, each worker that comes and goes would be told.
+    logging.getLogger("distributed").setLevel(logging.ERROR)
     if not scheduler:
         with (
             LocalCluster(
