@@ -36,7 +36,7 @@ class Journals:
         Args:
             batch: An Arrow IPC stream.
             n_rows: How many rows it has.
-            start: When its first row was answered, in seconds since 1970.
+            start: When its first row was answered or came, in seconds since 1970.
             columns: What tells its schema; a journal holds batches of one.
 
         Raises:

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -64,7 +65,8 @@ class LogFolder:
         Raises:
             StoreError: The disk does not take them.
         """
-        start = min(label.at for label in labels).timestamp()
+        # Not of an outcome: a journal that begins with one of long ago takes those of today too.
+        start = time.time()
         with self._labels_lock:
             self._labels.append(label_batch(labels), len(labels), start=start, columns=Label)
 

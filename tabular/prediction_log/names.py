@@ -4,8 +4,9 @@
     LOG/problem=NAME/.open/20260301T120000Z-1a2b3c4d-000002.frames               a journal (below)
     LOG/labels/problem=NAME/date=2026-03-02/...parquet                           outcomes
 
-A file's name is the second of its first row, the process that wrote it, and a number. A journal is
-sealed into the Parquet file of its own name: where both are there, the journal counts no more.
+A file's name is the second of its first row (where the service wrote outcomes, when the first one
+came), the process that wrote it, and a number. A journal is sealed into the Parquet file of its own
+name: where both are there, the journal counts no more.
 """
 
 from __future__ import annotations

@@ -44,6 +44,17 @@ def test_another_token_is_refused_and_nothing_is_kept(tmp_path, given):
     assert kept(tmp_path) == []
 
 
+def test_an_outcome_of_long_ago_does_not_hide_those_that_come_after_it(tmp_path):
+    now = datetime.now(UTC)
+    worker = labelled(tmp_path)
+    for name, at in (("old", now - timedelta(days=9)), ("new", now)):
+        body = {"request_id": name, "outcome": 1, "at": at.isoformat()}
+        assert worker.ask("POST", "/labels", body, headers=BEARER).json["taken"] == 1
+    worker.app.log._sink.close()
+    found = read_labels(str(tmp_path / "log"), "tiny", now - timedelta(days=2))
+    assert found["request_id"].to_pylist() == ["new"]
+
+
 def test_outcomes_join_the_answers_they_belong_to(tmp_path):
     worker = labelled(tmp_path)
     worker.ask("POST", "/predict", RECORDS[:2], {"x-request-id": "a"})
