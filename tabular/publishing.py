@@ -45,9 +45,8 @@ def publish(
         }
         sealed = seal(bundle, Path(folder) / "bundle", facts)
         version = versions.publish(name, sealed.path)
-    for alias in (alias for alias in ALIASES if verdict.carries[alias]):
-        expected = (verdict.comparison.champion or None) if alias == CHAMPION else ANY
-        versions.set_alias(
-            name, alias, version, actor="training run", why=verdict.sentence, expected=expected
-        )
+    expected: dict[str, str | None] = {alias: ANY for alias in ALIASES if verdict.carries[alias]}
+    if CHAMPION in expected:
+        expected[CHAMPION] = verdict.comparison.champion or None
+    versions.set_aliases(name, expected, version, actor="training run", why=verdict.sentence)
     return {"version": version, "bundle": str(versions.fetch(name, version))}

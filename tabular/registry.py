@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 import os
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,28 @@ class Registry:
             BundleError: A file of it is missing or changed, or it is not signed as asked.
             StoreError: The alias names another version than `expected`, or cannot be written.
         """
-        alias = self._alias(problem, name)
+        [record] = self.set_aliases(
+            problem, {name: expected}, version, actor=actor, why=why, override=override
+        )
+        return record
+
+    def set_aliases(
+        self,
+        problem: str,
+        expected: Mapping[str, str | None],
+        version: str,
+        *,
+        actor: str,
+        why: str,
+        override: str = "",
+    ) -> list[dict[str, Any]]:
+        """The same for several aliases in turn; the version is verified once.
+
+        Args:
+            problem: As in `set_alias`, as all others.
+            expected: By alias: the version that it must name now.
+        """
+        aliases = [(self._alias(problem, name), must) for name, must in expected.items()]
         manifest = self._versions.verified_manifest(problem, version)
         facts = {
             "actor": actor,
@@ -170,7 +192,7 @@ class Registry:
             "git_commit": manifest.get("report", manifest).get("git_commit", ""),
             "image_digest": self.facts(problem, version).get("image_digest", ""),
         }
-        return alias.move(version, facts, expected=expected)
+        return [alias.move(version, facts, expected=must) for alias, must in aliases]
 
     def clear_alias(self, problem: str, name: str, *, actor: str, why: str) -> dict[str, Any]:
         """Let an alias name no version, and return the audit record; its `to` is empty.

@@ -52,21 +52,21 @@ class Versions:
 
     def manifest(self, problem: str, version: str) -> dict[str, Any]:
         """The manifest of a version; the other files are not looked at."""
-        return read_manifest(self._store, self.folder(problem, version))
+        return read_manifest(self._store, *self._found(problem, version))
 
     def fetch(self, problem: str, version: str) -> Path:
         """A folder on this disk with the whole bundle of a version, verified.
 
         From S3 it is downloaded once, and verified each time.
         """
-        folder = self.folder(problem, version)
+        folder, sealed = self._found(problem, version)
         path = self._store.local(folder)
         if path is None:
-            manifest = read_manifest(self._store, folder)
+            manifest = read_manifest(self._store, folder, sealed)
             path = self._cache / manifest["sha256"][:16] / problem / version
             if not _holds(path, manifest):
                 shutil.rmtree(path, ignore_errors=True)
-                download_bundle(self._store, folder, path)
+                download_bundle(self._store, folder, sealed, path)
         load_bundle(path, self._keys.public)
         return path
 
@@ -82,10 +82,15 @@ class Versions:
 
     def folder(self, problem: str, version: str) -> str:
         """The key of a version that is there."""
+        return self._found(problem, version)[0]
+
+    def _found(self, problem: str, version: str) -> tuple[str, bytes]:
+        """The key of a version that is there, and its manifest as it was read."""
         self._check_format()
         folder = f"{checked_name(problem, 'problem')}/versions/{version}"
-        if VERSION.fullmatch(version) and self._store.read(f"{folder}/{MANIFEST}"):
-            return folder
+        manifest = self._store.read(f"{folder}/{MANIFEST}") if VERSION.fullmatch(version) else None
+        if manifest:
+            return folder, manifest.content
         known = self.names(problem)
         have = listed(_nearest(version, known)) if known else "none; train it first"
         raise ConfigError(
@@ -95,12 +100,12 @@ class Versions:
 
     def verified_manifest(self, problem: str, version: str) -> dict[str, Any]:
         """The manifest of a version, once every file was read from where it lies and verified."""
-        folder = self.folder(problem, version)
+        folder, sealed = self._found(problem, version)
         with tempfile.TemporaryDirectory(prefix="bentoline-") as scratch:
             path = self._store.local(folder)
             if path is None:
                 path = Path(scratch) / version
-                download_bundle(self._store, folder, path)
+                download_bundle(self._store, folder, sealed, path)
             return load_bundle(path, self._keys.public).manifest
 
     def _signed(self, problem: str, folder: Path) -> dict[str, bytes]:

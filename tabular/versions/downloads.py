@@ -20,28 +20,30 @@ READINGS = 3
 _READERS = 8
 
 
-def read_manifest(store: Store, folder: str) -> dict[str, Any]:
-    """The manifest of the bundle in a store's folder.
+def read_manifest(store: Store, folder: str, sealed: bytes) -> dict[str, Any]:
+    """The manifest of the bundle in a store's folder, `sealed` as it was read there.
 
     Raises:
         BundleError: It is missing, damaged or was changed.
     """
-    return parse_manifest(_manifest(store, folder), f"{store.location}/{folder}/{MANIFEST}")
+    whole = _manifest(store, folder, sealed)
+    return parse_manifest(whole, f"{store.location}/{folder}/{MANIFEST}")
 
 
-def download_bundle(store: Store, folder: str, path: Path) -> None:
+def download_bundle(store: Store, folder: str, sealed: bytes, path: Path) -> None:
     """Copy the bundle in a store's folder to this disk, whole and verified or not at all.
 
     Args:
         store: Where it lies.
         folder: Its key there.
+        sealed: Its manifest, as it was read there.
         path: Must not exist; if another process made it meanwhile, that one stays.
 
     Raises:
         BundleError: A file is missing or was changed; it is named.
         StoreError: The disk cannot be written, or is full.
     """
-    sealed = _manifest(store, folder)
+    sealed = _manifest(store, folder, sealed)
     digests = parse_manifest(sealed, MANIFEST)["files"]
     with ThreadPoolExecutor(_READERS) as pool:
         read = pool.map(lambda name: _file(store, f"{folder}/{name}", digests[name]), digests)
@@ -53,11 +55,11 @@ def download_bundle(store: Store, folder: str, path: Path) -> None:
             (unfinished / name).write_bytes(content)
 
 
-def _manifest(store: Store, folder: str) -> bytes:
+def _manifest(store: Store, folder: str, sealed: bytes) -> bytes:
     def check(content: bytes) -> None:
         parse_manifest(content, f"{store.location}/{folder}/{MANIFEST}")
 
-    return _read_whole(store, f"{folder}/{MANIFEST}", check)
+    return _read_whole(store, f"{folder}/{MANIFEST}", check, sealed)
 
 
 def _file(store: Store, key: str, sha256: str) -> bytes:
@@ -68,16 +70,22 @@ def _file(store: Store, key: str, sha256: str) -> bytes:
     return _read_whole(store, key, check)
 
 
-def _read_whole(store: Store, key: str, check: Callable[[bytes], None]) -> bytes:
+def _read_whole(
+    store: Store, key: str, check: Callable[[bytes], None], content: bytes | None = None
+) -> bytes:
+    """The file's content that passes the check; `content` is the first reading, where there was."""
     for reading in range(READINGS):
-        stored = store.read(key)
-        if stored is None:
-            break
+        if content is None:
+            stored = store.read(key)
+            if stored is None:
+                break
+            content = stored.content
         try:
-            check(stored.content)
+            check(content)
         except BundleError:
             if reading == READINGS - 1:
                 raise
+            content = None
         else:
-            return stored.content
+            return content
     raise missing(f"{store.location}/{key}")

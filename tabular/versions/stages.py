@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from tabular.registry import Registry
@@ -54,7 +54,8 @@ def wanted_stages(registry: Registry, problem: str) -> dict[str, Shown]:
     by_version = {
         aliases[name]: name for name in LED_TO if name in aliases
     }  # production last: a version that both aliases name is in production
-    held = set().union(*(past_versions(registry, problem, name) for name in LED_TO))
+    moves = registry.audit(problem)
+    held = {version for name in LED_TO for version in _named(moves, name)}
     return {
         version: Shown(
             by_version.get(version, "archived" if version in held else "none"),
@@ -66,7 +67,10 @@ def wanted_stages(registry: Registry, problem: str) -> dict[str, Shown]:
 
 def past_versions(registry: Registry, problem: str, alias: str) -> list[str]:
     """The versions that an alias named, in the order of the moves, its present one last."""
-    moves = registry.audit(problem)
+    return _named(registry.audit(problem), alias)
+
+
+def _named(moves: Iterable[Mapping[str, str]], alias: str) -> list[str]:
     return [move["to"] for move in moves if move["alias"] == alias and not move.get("refused")]
 
 
