@@ -134,9 +134,8 @@ def retrain(due: Due, at: LookAt, problem: Problem, data: str, place: Place) -> 
         return {"outcome": "held back", "sentence": held}
     end = {"outcome": "failed", "version": "", "sentence": ""}
     try:
-        end |= _verdict_on(
-            train.train(problem, data, place)
-        )  # the same as `--train`, gates and all
+        where = {"engine": at.engine, "scheduler": at.scheduler}
+        end |= _verdict_on(train.train(problem, data, place, **where))  # as `--train`, with gates
     except BentolineError as error:
         end["sentence"] = str(error)
         raise

@@ -12,7 +12,7 @@ from distributed import Client, LocalCluster
 
 from tabular.prediction_log import files
 from tabular.registry import Registry
-from tests.integration.test_monitor import N_ROWS, Monitor, answered, log, monitor, registry
+from tests.integration.test_monitor import GOOD, N_ROWS, Monitor, answered, log, monitor, registry
 from tests.s3 import free_port
 
 __all__ = ["log", "monitor", "registry"]  # fixtures
@@ -20,9 +20,9 @@ __all__ = ["log", "monitor", "registry"]  # fixtures
 
 @pytest.fixture
 def cluster() -> Iterator[LocalCluster]:
-    """A scheduler and a worker in this process."""
+    """A scheduler and a worker in this process; on one thread joblib would not ask it."""
     where = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, **where) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, **where) as cluster:
         yield cluster
 
 
@@ -40,7 +40,7 @@ def test_report_is_the_same_on_a_cluster(
     cluster: LocalCluster,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On one that is named, which has a task for each stretch, and on one of its own."""
+    """On one of its own, and on one that is named: a task for each stretch, then the training."""
     monkeypatch.setattr(files, "STRETCH_FILES", 1)
     for _ in range(2):
         answered(registry, log)
@@ -53,15 +53,18 @@ def test_report_is_the_same_on_a_cluster(
     assert code == 1
     assert here["drift"]["window"]["n_rows"] == 3 * N_ROWS
     assert any(str(broken) in note for note in here["drift"]["notes"])
+    code, err, there = monitor("--engine", "dask")
+    assert code == 1, err
+    assert told(there) == told(here)
     with Client(cluster) as client:
         client.get_task_stream()  # from now on
-        named = ("--scheduler", cluster.scheduler_address)
-        for flags in (named, ()):
-            code, err, there = monitor("--engine", "dask", *flags)
-            assert code == 1, err
-            assert told(there) == told(here)
-        done = [task for task in client.get_task_stream() if "count_stretch" in str(task["key"])]
-    assert len(done) == 4
+        named = ("--engine", "dask", "--scheduler", cluster.scheduler_address)
+        _, _, there = monitor(*named, "--retrain", candidates=GOOD)
+        done = [str(task["key"]) for task in client.get_task_stream()]
+    assert told(there) == told(here)
+    assert there["retraining"]["version"]
+    assert len([key for key in done if "count_stretch" in key]) == 4
+    assert any("score_fold" in key for key in done)
 
 
 def test_wrong_scheduler_is_one_sentence(
