@@ -24,6 +24,7 @@ from steps.split_rows import split_rows
 from steps.write_report import write_report
 from tabular.problem import Problem
 
+
 @pipeline(
     execution_mode=ExecutionMode.FAIL_FAST,
     cache_policy=CachePolicy(cache_func=code_fingerprint, include_artifact_ids=True),

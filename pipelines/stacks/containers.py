@@ -12,6 +12,8 @@ from deploy.training_image import LOCK, training_image
 from pipelines.stacks.definition import StackDefinition
 
 CONTAINED, CLUSTERED = "local_docker", "kubernetes"
+# What `run.py` or its caller says of threads holds in a step's container too.
+THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")
 
 
 def container_settings(
@@ -30,28 +32,42 @@ def container_settings(
     flavor = stack.components["orchestrator"].flavor
     if flavor not in (CONTAINED, CLUSTERED):
         return {}
-    from zenml.config import DockerSettings
-
     if flavor == CLUSTERED:
+        from zenml.config import DockerSettings
+
         lock = str(root / LOCK)
         return {"docker": DockerSettings(requirements=lock, apt_packages=["libgomp1"])}
-    from zenml.orchestrators.local_docker.local_docker_orchestrator import (
-        LocalDockerOrchestratorSettings,
-    )
-
     image = training_image(find_engine(environ), root, Settings.of(environ))
-    shared = {
-        str(root): {"bind": str(root), "mode": "ro"},
-        str(home): {"bind": str(home), "mode": "rw"},
-    }
+    return _on_this_machine(image, environ, root=root, home=home)
+
+
+def _on_this_machine(
+    image: str, environ: Mapping[str, str], *, root: Path, home: Path
+) -> dict[str, Any]:
+    from zenml.config import DockerSettings
+    from zenml.orchestrators.local_docker import local_docker_orchestrator
+
+    from pipelines.stacks.step_entrypoint import StepEntrypoint
+
+    # ZenML lets an orchestrator start steps its own way, and gives no setting for it.
+    local_docker_orchestrator.StepEntrypointConfiguration = StepEntrypoint
+    threads = {name: environ[name] for name in THREADS if name in environ}
     arguments = {
-        "volumes": shared,
+        "volumes": {
+            str(root): {"bind": str(root), "mode": "ro"},
+            str(home): {"bind": str(home), "mode": "rw"},
+        },
         "working_dir": str(root),
-        "environment": {"PYTHONPATH": str(root)},
+        "environment": {"PYTHONPATH": str(root), **threads},
         "network_mode": "host",
         "remove": True,
     }
     return {
-        "docker": DockerSettings(parent_image=image, skip_build=True),
-        "orchestrator": LocalDockerOrchestratorSettings(run_args=arguments),
+        # The code is mounted: otherwise ZenML sends it through S3, and unpacks it in every step.
+        "docker": DockerSettings(
+            parent_image=image, skip_build=True, allow_download_from_artifact_store=False
+        ),
+        "orchestrator": local_docker_orchestrator.LocalDockerOrchestratorSettings(
+            run_args=arguments
+        ),
     }
