@@ -9,14 +9,21 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from tabular.errors import ConfigError, DataError, StoreError
+from tabular.prediction_log.files import Span
 from tabular.prediction_log.labels import UNKNOWN
 from tabular.prediction_log.layout import log_schema
 from tabular.prediction_log.mongo_location import VARIABLE, location_of
 from tabular.prediction_log.names import SEALED
-from tabular.prediction_log.reading import EARLIEST, find_request, joined_labels, read_log
+from tabular.prediction_log.reading import (
+    EARLIEST,
+    find_log,
+    find_request,
+    joined_labels,
+    read_log,
+)
 from tabular.prediction_log.shipping import ship_all
 from tests.integration.mongo_server import guarded, mongo, serving
-from tests.unit.test_labels import INSURANCE, answer, take
+from tests.unit.test_labels import ANSWERED, INSURANCE, answer, take
 from tests.unit.test_service_log import logging_worker, turn
 from tests.unit.tiny import CONTRACT, RECORDS
 
@@ -133,6 +140,22 @@ def test_inputs_that_nobody_asks_for_stay_on_the_server(tmp_path, place, asked):
     (answers,) = read_log(place, "tiny", EARLIEST, columns=["row", "prediction"])
     assert (answers.schema.names, answers.num_rows) == (["row", "prediction"], len(RECORDS))
     assert set(asked.searches[-1]["projection"]) == {"row", "prediction"}
+
+
+def test_a_day_at_a_time_gives_what_one_reading_gives(place):
+    answer(INSURANCE, place, ["a", "b", "c"])  # b and c after midnight
+    log, names = find_log(place, INSURANCE.name), ["request_id", "at"]
+    for moment, days, ids in (
+        (ANSWERED, ["20260301", "20260302"], ["a", "b", "c"]),
+        (ANSWERED + timedelta(seconds=2), ["20260301", "20260302"], ["c"]),
+        (ANSWERED + timedelta(days=3), [], []),
+    ):
+        span = Span(moment, None)
+        parts = [part for stretch in log.stretches(span) for part in stretch]
+        assert [part.stem for part in parts] == days
+        batches = [batch for part in parts for batch in log.rows_of(part, span, names, None)]
+        assert [one for batch in batches for one in batch["request_id"].to_pylist()] == ids
+        assert batches == list(read_log(place, INSURANCE.name, moment, columns=names))
 
 
 def test_who_may_only_insert_ships_and_the_missing_index_is_told_once(
