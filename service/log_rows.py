@@ -16,6 +16,7 @@ from arro3.core import Array, DataType, Field, Schema, Table
 from arro3.io import write_ipc_stream
 
 from service.live import Model
+from service.many_answers import Answers, RowAnswer
 from tabular.contract import Column, category_text, is_missing
 from tabular.prediction_log.names import (
     ANSWER_COLUMNS,
@@ -27,7 +28,7 @@ from tabular.prediction_log.names import (
 )
 from tabular.prediction_log.outcomes import Label
 from tabular.prediction_log.settings import LogConfig
-from tabular.records import name_columns
+from tabular.records import TableReader, name_columns
 
 HASH_DIGITS = 16
 _MICROSECONDS = 1_000_000
@@ -53,18 +54,31 @@ class Entry(NamedTuple):
     request_id: str
     model: Model
     records: Sequence[Any]
-    answers: Sequence[dict[str, Any]]
+    answers: Sequence[RowAnswer]
     version: str
     role: str = PRODUCTION
 
 
-class Rows(NamedTuple):
-    """Answered rows, side by side: their requests, places in them, records and answers."""
+class Rows:
+    """Answered rows: their records, and by column of the log what was answered to them."""
 
-    entries: list[Entry]
-    places: list[int]
-    records: list[dict[str, Any]]
-    answers: list[dict[str, Any]]
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.columns: dict[str, list[Any]] = {name: [] for name in ANSWER_COLUMNS}
+
+    def add(self, entry: Entry, places: Sequence[int], said: dict[str, list[Any]]) -> None:
+        """Add rows of an entry; `places` are theirs in it, and what is not said is missing."""
+        n_rows = len(places)
+        columns: dict[str, Sequence[Any]] = {
+            "at": [entry.at] * n_rows,
+            "request_id": [entry.request_id] * n_rows,
+            "row": places,
+            "version": [entry.version] * n_rows,
+            "role": [entry.role] * n_rows,
+            **said,
+        }
+        for name, values in self.columns.items():
+            values.extend(columns.get(name) or [None] * n_rows)
 
 
 class LogRows:
@@ -72,7 +86,10 @@ class LogRows:
 
     def __init__(self, model: Model, config: LogConfig, key: bytes) -> None:
         self._contract = model.predictor.contract
+        self._table = TableReader(self._contract)
         self._decision = model.predictor.decision
+        place = self._decision.positive
+        self._positive = None if place is None else self._decision.classes[place]
         self._key = key
         self._inputs = input_columns(self._contract, config.sensitive)
         kinds = ANSWER_COLUMNS | {INPUT + name: kind for name, kind in self._inputs.items()}
@@ -82,30 +99,31 @@ class LogRows:
 
     def batch(self, entries: Sequence[Entry]) -> tuple[bytes, int]:
         """The answered rows as an Arrow IPC stream, and how many they are."""
-        rows = _answered(entries)
-        if not rows.answers:
+        rows = self._answered(entries)
+        if not rows.records:
             return b"", 0
-        arrays = self._answers(rows) | self._given(rows)
-        table = Table([arrays[name] for name in self._fields], schema=self._schema)
-        return _stream(table), len(rows.answers)
-
-    def _answers(self, rows: Rows) -> dict[str, Array]:
-        at = _times([entry.at for entry in rows.entries])
-        columns: dict[str, Sequence[Any]] = {
-            "request_id": [entry.request_id for entry in rows.entries],
-            "row": rows.places,
-            "version": [entry.version for entry in rows.entries],
-            "role": [entry.role for entry in rows.entries],
-            **self._said(rows.answers),
-        }
-        nothing = [None] * len(rows.answers)
-        return {"at": at} | {
-            name: Array(columns.get(name, nothing), _TYPES[kind])
+        answers = {
+            name: Array(rows.columns[name], _TYPES[kind])
             for name, kind in ANSWER_COLUMNS.items()
-            if name != "at"
+            if kind != "time"
         }
+        arrays = {"at": _times(rows.columns["at"])} | answers | self._given(rows.records)
+        table = Table([arrays[name] for name in self._fields], schema=self._schema)
+        return _stream(table), len(rows.records)
 
-    def _said(self, answers: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
+    def _answered(self, entries: Sequence[Entry]) -> Rows:
+        rows = Rows()
+        for entry in entries:
+            if isinstance(entry.answers, Answers):
+                rows.records += entry.records
+                rows.add(entry, range(len(entry.answers)), entry.answers.columns(self._positive))
+                continue
+            good = {row: one for row, one in enumerate(entry.answers) if "error" not in one}
+            rows.records += [entry.records[row] for row in good]
+            rows.add(entry, list(good), self._said(list(good.values())))
+        return rows
+
+    def _said(self, answers: Sequence[RowAnswer]) -> dict[str, list[Any]]:
         if self._decision.task == "regression":
             ends = [answer["interval"] or (None, None) for answer in answers]
             return {
@@ -113,29 +131,26 @@ class LogRows:
                 "low": [low for low, _ in ends],
                 "high": [high for _, high in ends],
             }
-        if self._decision.positive is None:
+        if self._positive is None:
             probability = [answer["confidence"] for answer in answers]
         else:
-            positive = self._decision.classes[self._decision.positive]
-            probability = [answer["probabilities"][positive] for answer in answers]
+            probability = [answer["probabilities"][self._positive] for answer in answers]
         return {
             "prediction": [answer["prediction"] for answer in answers],
             "probability": probability,
         }
 
-    def _given(self, rows: Rows) -> dict[str, Array]:
-        records = rows.records
-        names = self._contract.inputs().keys()
-        if any(record.keys() != names for record in records):
-            records = [dict(name_columns(self._contract, record)) for record in records]
-        given = {}
-        for name, kind in self._inputs.items():
-            column = self._contract.columns[name]
-            values = [record[name] for record in records]
-            given[INPUT + name] = self._array(column, kind, values)
-        return given
+    def _given(self, records: Sequence[Any]) -> dict[str, Array]:
+        raw = self._table.raw_columns(records)
+        if raw is None:  # other names than the contract's
+            named = [name_columns(self._contract, record) for record in records]
+            raw = {name: [record[name] for record in named] for name in self._inputs}
+        return {
+            INPUT + name: self._array(self._contract.columns[name], kind, raw[name])
+            for name, kind in self._inputs.items()
+        }
 
-    def _array(self, column: Column, kind: Kind, values: list[Any]) -> Array:
+    def _array(self, column: Column, kind: Kind, values: Sequence[Any]) -> Array:
         tokens = self._contract.tokens(column)
         if kind == "number":
             try:
@@ -149,18 +164,6 @@ class LogRows:
     def _hash(self, value: Any) -> str:
         text = category_text(value).encode("utf-8", "replace")
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:HASH_DIGITS]
-
-
-def _answered(entries: Sequence[Entry]) -> Rows:
-    rows = Rows([], [], [], [])
-    for entry in entries:
-        for place, answer in enumerate(entry.answers):
-            if "error" not in answer:
-                rows.entries.append(entry)
-                rows.places.append(place)
-                rows.records.append(entry.records[place])
-                rows.answers.append(answer)
-    return rows
 
 
 def label_batch(labels: Sequence[Label]) -> bytes:

@@ -81,6 +81,20 @@ class Answers(Sequence[RowAnswer]):
             **self._ids,
         }
 
+    def columns(self, positive: str | None) -> dict[str, list[Any]]:
+        """The answers under the prediction log's names; `positive` is the class it is about."""
+        if not self.labels:
+            names = ("value", "low", "high") if self._has_interval else ("value",)
+            return dict(zip(names, self._numbers.T.tolist(), strict=True))
+        classes = self._decision.classes
+        if positive is not None:
+            probability = self._numbers[:, classes.index(positive)]
+        else:
+            places = {label: place for place, label in enumerate(classes)}
+            said = [places[label] for label in self.labels]
+            probability = self._numbers[np.arange(len(said)), said]
+        return {"prediction": self.labels, "probability": probability.tolist()}
+
     def body(self) -> bytes:
         """The list of all answers as JSON."""
         width = self._numbers.shape[1]

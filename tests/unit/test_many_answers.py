@@ -53,6 +53,9 @@ def test_classes_are_written_as_json_writes_their_dictionaries(rows):
     assert said[1:] == expected[1:]
     assert json.loads(said.body()) == expected
     assert [list(answer) for answer in json.loads(said.body())] == [list(a) for a in expected]
+    confidences = [answer["confidence"] for answer in expected]
+    assert said.columns(None) == {"prediction": labels.tolist(), "probability": confidences}
+    assert said.columns(CLASSES[1])["probability"] == [row[1] for row in rows]
     assert said.unseen == {"city": sum(row[3] for row in rows), "car": len(rows)}
 
 
@@ -79,5 +82,7 @@ def test_values_are_written_with_their_interval(has_interval):
         for value in values.tolist()
     ]
     assert json.loads(said.body()) == list(said) == expected
+    ends = {"low": (values - 4).tolist(), "high": (values + 4).tolist()} if has_interval else {}
+    assert said.columns(None) == {"value": values.tolist(), **ends}
     with pytest.raises(IndexError):
         said[3]
