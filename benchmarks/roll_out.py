@@ -33,7 +33,8 @@ from deploy.revision import Revision
 from deploy.settings import Settings
 from tabular.bundle import Bundle, seal
 from tabular.errors import RefusedError
-from tests.e2e.checkout import ROOT, make_checkout
+from tests.base_image import base_image
+from tests.e2e.checkout import make_checkout
 from tests.e2e.hosts import Load, Machine, steady_load
 from tests.e2e.image_registry import image_registry, password_of
 from tests.e2e.releases import (
@@ -95,9 +96,7 @@ def prepare(engine: Engine, folder: Path) -> Kinds:
     checkout = make_checkout(folder / "checkout")
     bento = build_bento(bundle.path, folder / "bento", root=checkout, public_key=None)
     release = Release(problem="bench", version="v0", commit="0" * 12, bundle="ab")
-    said = subprocess.check_output(["/bin/bash", str(ROOT / "deploy" / "engine.sh")], text=True)
-    base = said.strip().rpartition(" ")[2]
-    settings = Settings.of({**os.environ, "BENTOLINE_BASE_IMAGE": base})
+    settings = Settings.of({**os.environ, "BENTOLINE_BASE_IMAGE": base_image()})
     build_image(engine, bento, release, dockerfile=checkout / "Dockerfile", settings=settings)
     return Kinds(release.image, {RIGHT: patient, WRONG: other}, CHANGES)
 

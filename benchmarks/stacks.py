@@ -26,8 +26,8 @@ from deploy.engine import find_engine
 from deploy.settings import Settings
 from deploy.training_image import training_image
 from tabular.errors import BentolineError
-from tests.ports import wait_for_port
-from tests.s3 import ROOT, client, credentials, free_port
+from tests.base_image import base_image
+from tests.s3 import ROOT, client, credentials, moto
 
 PAIRS = 3
 MAX_RATIO, MAX_STEP_S = 1.30, 12.0
@@ -68,19 +68,10 @@ class Store:
 @contextmanager
 def store(folder: Path) -> Iterator[Store]:
     """A moto server in a process of its own, with an empty bucket."""
-    port, log = free_port(), folder / "requests.log"
-    command = [sys.executable, "-m", "tests.moto_process", str(port)]
-    with (
-        log.open("ab") as lines,  # appended to, so that it can be emptied
-        subprocess.Popen(command, cwd=ROOT, stdout=lines, stderr=lines) as server,
-    ):
-        try:
-            wait_for_port(port, server, "moto", within_s=60)
-            made = Store(f"http://127.0.0.1:{port}", log)
-            client(made.address).create_bucket(Bucket=BUCKET)
-            yield made
-        finally:
-            server.kill()
+    log = folder / "requests.log"
+    with moto(log=log) as address:
+        client(address).create_bucket(Bucket=BUCKET)
+        yield Store(address, log)
 
 
 def train(home: Path, flags: list[str], variables: dict[str, str]) -> Run:
@@ -135,23 +126,11 @@ def s3_against_local(scratch: Path, flags: list[str], n_pairs: int) -> list[str]
     return missed + (["the stacks made different models"] if len(models) > 1 else [])
 
 
-def base_image() -> str:
-    """The base that `make engine` finds, or makes where none can be pulled."""
-    done = subprocess.run(
-        ["bash", "deploy/engine.sh"],  # noqa: S607  # as `make engine` finds it
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip().splitlines()[-1].rpartition(" ")[2]
-
-
 def containers(scratch: Path) -> list[str]:
     """Print the seconds of each step of iris in a container; what fell short."""
     try:
-        engine = find_engine(os.environ)
         base = os.environ.get("BENTOLINE_BASE_IMAGE") or base_image()
+        engine = find_engine(os.environ)
         training_image(engine, ROOT, Settings.of({**os.environ, "BENTOLINE_BASE_IMAGE": base}))
     except (BentolineError, subprocess.CalledProcessError) as error:
         print(f"\nDocker orchestrator: not measured: {error}")

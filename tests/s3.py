@@ -39,12 +39,17 @@ def credentials(endpoint: str) -> dict[str, str]:
 
 
 @contextmanager
-def moto(port: int = 0) -> Iterator[str]:
-    """Give the address of a new server, at a free port unless given; it ends with the block."""
+def moto(port: int = 0, log: Path = Path(os.devnull)) -> Iterator[str]:
+    """Give the address of a new server, at a free port unless given; it ends with the block.
+
+    A line for each request is added to `log`.
+    """
     port = port or free_port()
     command = [sys.executable, "-m", "tests.moto_process", str(port)]
-    silent = subprocess.DEVNULL
-    with subprocess.Popen(command, cwd=ROOT, stdout=silent, stderr=silent) as server:
+    with (
+        log.open("ab") as lines,
+        subprocess.Popen(command, cwd=ROOT, stdout=lines, stderr=lines) as server,
+    ):
         try:
             wait_for_port(port, server, "moto", within_s=60)
             yield f"http://127.0.0.1:{port}"

@@ -14,7 +14,8 @@ from deploy.engine import Engine, find_engine
 from deploy.image import Release, build_bento, build_image
 from deploy.settings import Settings
 from tabular.bundle import Bundle
-from tests.e2e.checkout import ROOT, make_checkout
+from tests.base_image import base_image
+from tests.e2e.checkout import make_checkout
 from tests.e2e.image_registry import image_registry, password_of
 from tests.s3 import credentials, moto
 from tests.unit.tiny import write_tiny
@@ -33,14 +34,11 @@ class Machine:
 @pytest.fixture(scope="session")
 def machine() -> Machine:
     """Start the engine where none answers; skip where this machine cannot run one."""
-    done = subprocess.run(
-        ["bash", str(ROOT / "deploy" / "engine.sh")],
-        capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["deploy/engine.sh failed"])[-1]
+    try:
+        base = base_image()
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr.strip().splitlines() or ["deploy/engine.sh failed"])[-1]
         pytest.skip(f"no container engine: {said}")
-    base = done.stdout.strip().splitlines()[-1].rpartition(" ")[2]
     return Machine(find_engine(os.environ), base)
 
 
