@@ -103,12 +103,12 @@ def test_code_fingerprint_changes_with_any_helper_file(
     """One changed byte in a helper module changes the fingerprint."""
     from pipelines import code_fingerprint
 
-    (tmp_path / "pipelines").mkdir()
+    module = tmp_path / "pipelines" / "code_fingerprint.py"
     (tmp_path / "tabular").mkdir()
     (tmp_path / "requirements.lock").write_text("")
     helper = tmp_path / "tabular" / "helper.py"
     helper.write_text("A = 1\n")
-    monkeypatch.setattr(code_fingerprint, "__file__", str(tmp_path / "pipelines" / "code_fingerprint.py"))
+    monkeypatch.setattr(code_fingerprint, "__file__", str(module))
     before = code_fingerprint.code_fingerprint()
     helper.write_text("A = 2\n")
     assert code_fingerprint.code_fingerprint() != before
