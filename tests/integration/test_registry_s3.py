@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tabular.errors import BundleError, ConfigError, StoreError
-from tabular.registry import Registry, open_registry
+from tabular.registry import ANY, Registry, open_registry
+from tabular.stores.s3 import S3Store
 from tabular.versions.documents import seal_document
 from tests.s3 import BUCKET, client, credentials, moto
 from tests.unit.tiny import write_tiny
@@ -108,6 +109,21 @@ def test_an_alias_costs_one_read_of_at_most_1_kb(
     move(registry, "v1", override="o" * 5000)
     key = key_of(location, "tiny/aliases/production.json")
     assert s3.head_object(Bucket=BUCKET, Key=key)["ContentLength"] <= 1000
+
+
+def test_several_aliases_move_after_one_reading_of_the_version(
+    registry: Registry, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.publish("tiny", bundle)
+    read: list[str] = []
+    asked = S3Store.read
+    monkeypatch.setattr(S3Store, "read", lambda self, key: read.append(key) or asked(self, key))
+    wanted = {"candidate": ANY, "staging": ANY, "production": None}
+    records = registry.set_aliases("tiny", wanted, "v1", actor="ann", why="better")
+    assert [record["alias"] for record in records] == list(wanted)
+    files = [key for key in read if key.startswith("tiny/versions/v1/")]
+    assert len(files) == len(set(files)) >= len(list(bundle.iterdir()))
+    assert registry.aliases("tiny") == dict.fromkeys(wanted, "v1")
 
 
 def test_facts_are_added_and_the_newest_is_given(registry: Registry, bundle: Path) -> None:
