@@ -178,7 +178,7 @@ def _counting(look: Look, reference: Reference, problem: Problem) -> Counting:
 def _joined(look: Look, since: datetime) -> pa.Table:
     """Answers of published versions since then whose outcome is known."""
     labels = read_labels(look.log, look.problem, since, on_unreadable=look.unreadable.append)
-    if not labels.num_rows:  # joining holds all answers in memory
+    if not labels.num_rows:  # joining reads all answers
         return ANSWER_SCHEMA.append(pa.field("outcome", pa.string())).empty_table()
     joined = joined_labels(
         look.log, look.problem, since, look.now, on_unreadable=look.unreadable.append

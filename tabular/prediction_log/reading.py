@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +102,9 @@ def joined_labels(
     batches = read_log(
         location, problem, since, until, ANSWER_SCHEMA.names, on_unreadable=on_unreadable
     )
-    answers = pa.Table.from_batches(batches, ANSWER_SCHEMA)
     labels = read_labels(location, problem, utc(since) - SKEW, on_unreadable=on_unreadable)
+    labelled = _of_requests(batches, labels["request_id"].unique())
+    answers = pa.Table.from_batches(labelled, ANSWER_SCHEMA)
     outcomes = labels.select(["request_id", "row", "outcome"])
     joined = answers.join(outcomes, ["request_id", "row"], join_type="inner")
     names = [
@@ -114,6 +115,27 @@ def joined_labels(
     return joined.select([*names, "outcome"]).sort_by(
         [("at", "ascending"), ("request_id", "ascending"), ("row", "ascending")]
     )
+
+
+def _of_requests(batches: Iterable[pa.RecordBatch], ids: pa.Array) -> Iterator[pa.RecordBatch]:
+    """The rows of these requests, so that the others are not held.
+
+    Each search hashes all ids, so that it is made in as many rows as there are ids.
+    """
+    held: list[pa.RecordBatch] = []
+    n_rows = 0
+    for batch in batches:
+        held.append(batch)
+        n_rows += batch.num_rows
+        if n_rows >= len(ids):
+            yield from _having(held, ids)
+            held, n_rows = [], 0
+    yield from _having(held, ids)
+
+
+def _having(batches: list[pa.RecordBatch], ids: pa.Array) -> list[pa.RecordBatch]:
+    rows = pa.Table.from_batches(batches, ANSWER_SCHEMA)
+    return rows.filter(pc.is_in(rows["request_id"], ids)).to_batches()
 
 
 def find_log(location: str, problem: str) -> Log:

@@ -69,6 +69,18 @@ def test_labels_join_every_version_that_answered_the_row(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("n_labels", [1, 3, 40])
+def test_of_many_answers_the_labelled_are_joined(tmp_path, n_labels):
+    """However many files are searched at once: each, some, or all at the end."""
+    ids = [f"r{place}" for place in range(40)]
+    for start in range(0, 40, 8):
+        answer(INSURANCE, tmp_path, ids[start : start + 8], row=start)
+    given = [label(name, row=int(name[1:]) // 8 * 8) for name in ids[-n_labels:]]
+    assert take(tmp_path, given).taken == n_labels
+    joined = joined_labels(str(tmp_path), INSURANCE.name, ANSWERED)
+    assert sorted(joined["request_id"].to_pylist()) == sorted(ids[-n_labels:])
+
+
 def test_the_same_labels_again_change_nothing(tmp_path):
     answer(INSURANCE, tmp_path, ["a", "b"])
     given = [label("a"), label("b", 0), label("a")]
