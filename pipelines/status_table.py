@@ -44,7 +44,7 @@ def _versions(state: dict[str, Any]) -> Table:
         if version["damaged"]:
             table.add_row(name, aliases, Text("damaged", "red"))
             continue
-        rows = version["rows"].get("train")
+        rows = version["rows"].get("fitted", version["rows"].get("train"))
         table.add_row(
             name,
             Text(aliases, "bold green"),

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from tabular.bundle import FITTED_ROWS, load_bundle
 from tabular.candidates import Trial
+from tabular.card import number
 from tabular.engines import Cluster, open_cluster
 from tabular.errors import ConfigError, DataError, StoreError
 from tabular.exporting import contract_hashes
@@ -183,6 +184,8 @@ def test_one_command_fits_all_rows_and_writes_them_into_the_bundle(
     counts = outcome.report["rows"]
     assert counts["train"] == 1_000
     assert counts["fitted"] == N_ROWS - counts["test"] - counts["validation"]
+    card = (home / "reports" / "made_up.html").read_text()
+    assert f"{number(counts['fitted'])} rows trained on" in card
     registry = open_registry(str(home / "registry"))
     bundle = load_bundle(registry.fetch("made_up", outcome.report["version"]))
     seen = unpacked(bundle.read(FITTED_ROWS))
