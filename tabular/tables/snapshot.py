@@ -22,6 +22,8 @@ from tabular.errors import DataError
 from tabular.files import sync, whole_file
 from tabular.tables.parquet_files import BATCH_ROWS, plain_schema
 
+UNNAMED = ".unnamed-"  # a table is called so until its hash is known
+
 
 class TableFile(Frozen):
     """A Parquet file, and the hash of what it holds."""
@@ -148,10 +150,14 @@ def save_snapshot(
 def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, folder: Path) -> TableFile:
     """Write batches as `folder/HASH.parquet`, whole or not at all; an equal file is kept.
 
+    One process at a time may write there: what a killed one left is taken away first.
+
     Raises:
         StoreError: The folder cannot be written, or the disk is full. Nothing stays of it.
     """
-    unnamed = folder / f".unnamed-{os.getpid()}.parquet"
+    for left in folder.glob(f"*{UNNAMED}*"):
+        left.unlink()
+    unnamed = folder / f"{UNNAMED}{os.getpid()}.parquet"
     digest, n_rows = TableHash(schema), 0
     with (
         whole_file(unnamed) as unfinished,

@@ -1,6 +1,9 @@
 """A snapshot's hash is that of its content, and its file is whole or not there."""
 
 import itertools
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +144,19 @@ def test_source_that_breaks_off_leaves_no_file(tmp_path):
     with pytest.raises(DataError, match="cable"):
         save_snapshot(breaking(), tmp_path, source="a", synthetic=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_taken_away(tmp_path):
+    def batches():
+        yield BIG.to_batches()[0]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    writer = multiprocessing.get_context("fork").Process(
+        target=save_snapshot, args=(batches(), tmp_path), kwargs={"source": "a", "synthetic": False}
+    )
+    writer.start()
+    writer.join()
+    assert writer.exitcode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1
+    whole = saved(TABLE, tmp_path)
+    assert list(tmp_path.iterdir()) == [Path(whole.path)]
