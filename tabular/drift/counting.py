@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from operator import attrgetter
 
 from tabular.contract import Contract
 from tabular.drift.reference import Reference
@@ -66,33 +65,41 @@ def count_log(counting: Counting, engine: Engine) -> Counted:
     """
     log = find_log(counting.log, counting.problem)
     stretches = enumerate(log.stretches(Span(utc(counting.since), None)))
-    count, total = partial(count_stretch, counting), Counted(counting)
+    total = Counted(counting)
     if isinstance(engine, Threads):  # on threads it takes as long, and 80 MB more for each
-        for one in map(count, stretches):
+        for one in map(partial(count_stretch, counting), stretches):
             total.merge(one)
         return total
     while wave := list(islice(stretches, WAVE * engine.n_workers)):
-        for one in sorted(engine.run(count, wave), key=attrgetter("place")):
+        for one in sorted(engine.run(partial(count_there, counting), wave), key=_place):
             total.merge(one)
     return total
 
 
-def count_stretch(counting: Counting, numbered: tuple[int, Stretch]) -> Counted:
-    """Count the rows of one stretch.
+def count_there(counting: Counting, numbered: tuple[int, Stretch]) -> Counted:
+    """Count one stretch on a worker.
 
     Raises:
-        StoreError: The log is not there where this runs.
+        StoreError: The log is not there: files that cannot be read would be left out.
     """
-    place, stretch = numbered
-    log = log_at(counting.log, counting.problem)
-    if not log.sees(stretch):
+    if not log_at(counting.log, counting.problem).sees(numbered[1]):
         raise StoreError(
             f"{counting.log}: the worker on {platform.node()} does not see this log; put it on a "
             "disk that all workers share, or into S3 or MongoDB."
         )
-    counted = Counted(counting, place)
+    return count_stretch(counting, numbered)
+
+
+def count_stretch(counting: Counting, numbered: tuple[int, Stretch]) -> Counted:
+    """Count the rows of one stretch, by its place in the log."""
+    place, stretch = numbered
+    log, counted = log_at(counting.log, counting.problem), Counted(counting, place)
     span, columns = Span(utc(counting.since), None), log_columns(counting.contract)
     for part in stretch:
         rows = log.rows_of(part, span, columns, counted.unreadable.append)
         counted.window.add_all(counted.sample.passing(rows, part.stem))
     return counted
+
+
+def _place(counted: Counted) -> int:
+    return counted.place

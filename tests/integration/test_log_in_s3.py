@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tabular.drift.counting import count_log, count_stretch
+from tabular.drift.counting import count_log, count_there
 from tabular.errors import StoreError
 from tabular.prediction_log import files
 from tabular.prediction_log.files import Span
@@ -29,4 +29,4 @@ def test_log_in_s3_is_counted_as_in_a_folder(log: Path, monkeypatch: pytest.Monk
         assert said(count_log(task(place), Backwards())) == here
         stretch = next(find_log(place, PROBLEM).stretches(Span(SINCE, None)))
         with pytest.raises(StoreError, match=r"s3://\S+: the worker on .* does not see this log"):
-            count_stretch(task(f"s3://{BUCKET}/others"), (0, stretch))
+            count_there(task(f"s3://{BUCKET}/others"), (0, stretch))

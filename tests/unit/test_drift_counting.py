@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tabular.drift import counting as drift_counting
-from tabular.drift.counting import Counted, Counting, count_log, count_stretch
+from tabular.drift.counting import Counted, Counting, count_log, count_stretch, count_there
 from tabular.drift.counts import MAX_UNSEEN_TEXTS
 from tabular.drift.sample import RowSample
 from tabular.drift.settings import Monitor
@@ -163,6 +163,14 @@ def test_journal_that_is_sealed_since_it_was_listed_is_counted_once(log):
     assert as_journal.window.facts().n_rows > 0
 
 
+def test_file_that_is_taken_away_since_it_was_listed_is_told_here(log):
+    path = write_file(log, 3, rows_of_file(3))
+    path.unlink()
+    stem = path.name.removesuffix(".parquet")
+    (note,) = count_stretch(task(log), (0, (Part(stem),))).unreadable
+    assert str(path) in note
+
+
 @pytest.mark.parametrize("has_another", [False, True])
 def test_worker_that_does_not_see_the_log_says_so(log, tmp_path, has_another):
     """One that has a log of its own under that name would count other rows, or none."""
@@ -170,7 +178,7 @@ def test_worker_that_does_not_see_the_log_says_so(log, tmp_path, has_another):
     if has_another:
         write_file(tmp_path / "own", N_FILES + 1, rows_of_file(1))
     with pytest.raises(StoreError, match=r"own: the worker on .* does not see this log; put it"):
-        count_stretch(task(tmp_path / "own"), (0, stretches[0]))
+        count_there(task(tmp_path / "own"), (0, stretches[0]))
 
 
 def test_no_log_is_said_before_anything_is_counted(tmp_path):
