@@ -34,7 +34,7 @@ from tabular.estimators import (
 from tabular.problem import Problem
 from tabular.settings import Candidate, Task, Value
 
-Answer = npt.NDArray[np.floating[Any]]
+Answer = npt.NDArray[np.float64]
 
 
 class Trial(Frozen):

@@ -17,6 +17,7 @@ from sklearn.model_selection import ParameterSampler
 from tabular.candidates import Answer, Trial, fit_with, pipeline_answer, with_params
 from tabular.contract import Array, Feature, Matrix
 from tabular.estimators import check_candidate, parts_of
+from tabular.metrics import log_loss
 from tabular.problem import Problem
 from tabular.settings import LOWER_IS_BETTER, Candidate, Range, Value
 
@@ -160,7 +161,7 @@ def score(problem: Problem, answer: Answer, y: Array) -> float:
         }[metric]
         return float(call(y, values))
     if metric == "log_loss":
-        return float(skm.log_loss(y, answer, labels=np.arange(answer.shape[1])))
+        return float(log_loss(answer[np.arange(len(y)), y]).mean())
     if metric == "accuracy":
         return float(skm.accuracy_score(y, answer.argmax(axis=1)))
     if metric == "f1_macro":
