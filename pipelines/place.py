@@ -64,10 +64,12 @@ class Place:
         return self.root / "configs" / "stacks"
 
     def open_registry(self) -> Registry:
-        """The registry; every version that is used from it is verified with the public key."""
+        """The registry, with the keys that versions are verified and signed with."""
         from tabular.registry import open_registry
 
-        return open_registry(self.registry, public_key=self.public_key)
+        return open_registry(
+            self.registry, public_key=self.public_key, signing_key=self.signing_key
+        )
 
 
 def _file(named: str | None) -> Path | None:

@@ -81,4 +81,4 @@ def training(
         problem,
     )
     published = problem.only("title", "promotion", "serving", "log")
-    publish(bundle, verdict, report, published, registry, signing_key)
+    publish(bundle, verdict, report, published, registry, public_key, signing_key)

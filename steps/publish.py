@@ -20,13 +20,21 @@ def publish(
     report: dict[str, Any],
     problem: Problem,
     registry: str,
+    public_key: str,
     signing_key: str,
 ) -> Annotated[dict[str, str], "published_version"]:
     """Seal the bundle with its report; the version is visible only when whole."""
     report = {**report, "run": str(get_step_context().pipeline_run.id)}
-    key = Path(signing_key) if signing_key else None
     parts = {"serving": problem.serving, "log": problem.log}
-    published = publishing.publish(bundle, report, verdict, parts, registry, signing_key=key)
+    published = publishing.publish(
+        bundle,
+        report,
+        verdict,
+        parts,
+        registry,
+        public_key=Path(public_key) if public_key else None,
+        signing_key=Path(signing_key) if signing_key else None,
+    )
     mirror_problem(open_registry(registry), problem.name)
     log_metadata({"version": published["version"], "accepted": verdict.accepted})
     return published

@@ -21,21 +21,24 @@ def publish(
     parts: Mapping[str, Frozen],
     registry: str,
     *,
+    public_key: Path | None = None,
     signing_key: Path | None = None,
 ) -> dict[str, str]:
     """Seal the bundle with its report, publish it, and let the verdict's aliases name it.
 
-    The version is signed where a key is given. `parts` are those of the YAML that a server needs.
+    The version is signed where a key is given, and must be where a public one is. `parts` are those
+    of the YAML that a server needs.
 
     Returns:
         version, and the path of its bundle.
 
     Raises:
+        BundleError: The version is not signed as the public key asks; none was published.
         StoreError: The registry cannot be written, or somebody moved production since the champion
             was compared: the version is published, and production stays.
     """
     name = report["problem"]
-    versions = open_registry(registry, signing_key=signing_key)
+    versions = open_registry(registry, public_key=public_key, signing_key=signing_key)
     with tempfile.TemporaryDirectory(prefix="bentoline-") as folder:
         kept = {k: v for k, v in report.items() if k not in ("curves", "steps")}
         facts = {

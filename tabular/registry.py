@@ -107,6 +107,15 @@ class Registry:
         """
         return self._versions.publish(problem, bundle_folder)
 
+    def check_publishable(self, problem: str) -> None:
+        """Refuse before a long training what would keep its version from being published.
+
+        Raises:
+            ConfigError: The keys are none, or no pair.
+            StoreError: The registry is away, of a newer format, or cannot be written.
+        """
+        self._versions.check_publishable(problem)
+
     def resolve(self, problem: str, name: str) -> str:
         """The version that is meant by its own name or by an alias.
 
@@ -117,10 +126,14 @@ class Registry:
             return self._versions.folder(problem, name).rpartition("/")[-1]
         if version := self.alias(problem, name):
             return version
-        known = sorted(self.aliases(problem))
+        versions, known = self.versions(problem), sorted(self.aliases(problem))
+        where = f"registry {self.location}: {problem}"
+        if not versions:
+            raise ConfigError(f"{where} has no version yet; train it first.")
         raise ConfigError(
-            f"registry {self.location}: {problem} has no {name} yet{did_you_mean(name, known)}; "
-            f"its aliases are {listed(known)}. Set it by --promote VERSION --to {name}."
+            f"{where} has no {name} yet{did_you_mean(name, known)}; its aliases are "
+            f"{listed(known)}, its versions {listed(reversed(versions))}. --promote VERSION --to "
+            "sets staging or production."
         )
 
     def alias(self, problem: str, name: str) -> str | None:

@@ -54,6 +54,27 @@ def sign(digests: Mapping[str, str], name: str, key: Path) -> bytes:
     return json.dumps(bundle).encode()
 
 
+def check_keys(public: Path | None, signing: Path | None) -> None:
+    """Refuse keys with which nothing could be published that may be used.
+
+    Raises:
+        ConfigError: A file holds no such key, or what the one signs the other does not verify.
+    """
+    own = _private_key(signing).public_key() if signing else None
+    if public is None:
+        return
+    if own is None:
+        raise ConfigError(
+            f"BENTOLINE_PUBLIC_KEY: {public} asks for signed versions, and no key signs them; "
+            "set BENTOLINE_SIGNING_KEY to its other half, or unset it. Nothing was published."
+        )
+    if _hint(own) != _hint(_public_key(public)):
+        raise ConfigError(
+            f"BENTOLINE_SIGNING_KEY: {signing} is not the other half of {public}, which "
+            "BENTOLINE_PUBLIC_KEY names; set both to one pair. Nothing was published."
+        )
+
+
 def check_signature(
     digests: Mapping[str, str], signature: bytes | None, where: Path, key: Path
 ) -> None:

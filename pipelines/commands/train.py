@@ -59,6 +59,8 @@ def train(
         joblib_on(engine or "local", scheduler or ""),
         showing_steps(),
     ):
+        if not settings:  # steps that run elsewhere have rights of their own
+            place.open_registry().check_publishable(problem.name)
         outcome = run_training(problem, data, place, settings)
     card = place.home / "reports" / f"{problem.name}.html"
     _write(card, render_card(outcome))  # as in the DAG, and with the version

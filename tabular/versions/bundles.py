@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from tabular.bundle import MANIFEST, bundle_files, load_bundle
 from tabular.errors import BundleError, ConfigError, StoreError, listed
-from tabular.signatures import SIGNATURE, check_signature, sign
+from tabular.signatures import SIGNATURE, check_keys, check_signature, sign
 from tabular.stores.folder import Store
 from tabular.versions.documents import read_document, seal_document
 from tabular.versions.downloads import download_bundle, read_manifest
@@ -75,10 +75,17 @@ class Versions:
         files = self._signed(checked_name(problem, "problem"), bundle_folder)
         number = max(map(_number, self.names(problem)), default=0) + 1
         if self._store.read(_FORMAT) is None:
-            self._begin()
+            self._check_store(problem)
+            self._store.create(_FORMAT, seal_document({}))
         while not self._store.add_folder(f"{problem}/versions/v{number}", files):
             number += 1
         return f"v{number}"
+
+    def check_publishable(self, problem: str) -> None:
+        """Have keys and store show that a version could be published, and publish none."""
+        check_keys(self._keys.public, self._keys.signing)
+        self._check_format()
+        self._check_store(checked_name(problem, "problem"))
 
     def folder(self, problem: str, version: str) -> str:
         """The key of a version that is there."""
@@ -119,17 +126,16 @@ class Versions:
             check_signature(digests, signature, folder / SIGNATURE, self._keys.public)
         return files if signature is None else {SIGNATURE: signature, **files}
 
-    def _begin(self) -> None:
-        """Write the format, once the store has shown that it keeps what must be new."""
+    def _check_store(self, problem: str) -> None:
+        """Have the store show that it can be written, and keeps what must be new."""
         for _ in range(2):
-            is_new = self._store.create(_PROBE, uuid4().hex.encode())
+            is_new = self._store.create(f"{problem}/{_PROBE}", uuid4().hex.encode())
         if is_new:
             raise StoreError(
                 f"registry {self._store.location}: the store writes over a file that had to be new "
                 "(it does not know If-None-Match); use one with conditional writes. "
                 "No version was published."
             )
-        self._store.create(_FORMAT, seal_document({}))
 
     def _check_format(self) -> None:
         """Read the registry's format once; a newer one is refused."""

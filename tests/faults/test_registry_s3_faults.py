@@ -116,9 +116,9 @@ def test_a_store_that_knows_no_conditions_is_refused_each_time(
 ) -> None:
     proxy.faults.append(Fault("naive", "PUT", times=99))
     registry = open_registry(location)
-    for _ in range(2):
+    for call in (registry.check_publishable, lambda name: registry.publish(name, bundle)) * 2:
         with pytest.raises(StoreError, match=r"does not know If-None-Match.*No version was"):
-            registry.publish("tiny", bundle)
+            call("tiny")
     assert registry.versions("tiny") == []
 
 
@@ -191,7 +191,11 @@ def enforce_iam(address: str) -> None:
 
 def test_a_read_only_bucket_is_one_sentence_and_can_be_read(reader: Registry, bundle: Path) -> None:
     needs = r"no right to this \(AccessDenied\); .* s3:PutObject .* Nothing was changed"
-    for call in (lambda: reader.publish("tiny", bundle), lambda: move(reader, "v1")):
+    for call in (
+        lambda: reader.check_publishable("tiny"),
+        lambda: reader.publish("tiny", bundle),
+        lambda: move(reader, "v1"),
+    ):
         with pytest.raises(StoreError, match=needs):
             call()
     assert state(reader) == (["v1"], None, [])

@@ -78,3 +78,16 @@ def test_s3_that_is_away_is_one_sentence_and_exit_code_2(monkeypatch: pytest.Mon
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "registry" in done.stderr
+
+
+@pytest.mark.usefixtures("registry")
+def test_training_asks_an_s3_that_is_away_before_its_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ZenML, which costs seconds, was not started for it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{s3.free_port()}")
+    done = command("--train", "--problem", "iris")
+    assert done.returncode == 2
+    assert "cannot be reached" in done.stderr
+    assert "Nothing was changed" in done.stderr
+    assert not (tmp_path / "zenml" / "config.yaml").exists()

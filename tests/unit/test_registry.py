@@ -161,8 +161,22 @@ def test_resolve_takes_a_version_or_an_alias_and_names_what_there_is(registry, b
         registry.resolve("tiny", "v7")
     with pytest.raises(ConfigError, match=r"has no production yet; .* \['staging'\]"):
         registry.resolve("tiny", "production")
-    with pytest.raises(ConfigError, match=r"did you mean 'staging'"):
+    with pytest.raises(ConfigError, match=r"did you mean 'staging'.* its versions \['v1'\]"):
         registry.resolve("tiny", "stagin")
+    with pytest.raises(ConfigError, match="other has no version yet; train it first"):
+        registry.resolve("other", "production")
+
+
+def test_a_registry_shows_before_training_that_it_takes_a_version(registry, root, bundle, tmp_path):
+    for _ in range(2):
+        registry.check_publishable("tiny")
+        assert registry.problems() == []
+    assert registry.publish("tiny", bundle) == "v1"
+    registry.check_publishable("tiny")
+    assert registry.problems() == ["tiny"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        open_registry(str(tmp_path / "file")).check_publishable("tiny")
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "a\n"])
@@ -201,8 +215,9 @@ def test_a_newer_format_is_refused_before_anything_is_written(registry, root, bu
     root.mkdir()
     newer = {**json.loads(seal_document({})), "format": 2}
     (root / "registry.json").write_text(json.dumps(newer))
-    with pytest.raises(StoreError, match=r"of format 2, and this .* reads format 1"):
-        registry.publish("tiny", bundle)
+    for call in (registry.check_publishable, lambda name: registry.publish(name, bundle)):
+        with pytest.raises(StoreError, match=r"of format 2, and this .* reads format 1"):
+            call("tiny")
     assert [path.name for path in root.iterdir()] == ["registry.json"]
 
 

@@ -96,6 +96,21 @@ def test_an_unsigned_version_is_refused_where_a_key_is_named(tmp_path: Path, bun
     assert registry.aliases("tiny") == {}
 
 
+def test_keys_that_make_no_pair_are_refused_before_training(tmp_path: Path) -> None:
+    private, public = make_keys(tmp_path / "keys")
+    _, others = make_keys(tmp_path / "others")
+    place = str(tmp_path / "r")
+    with pytest.raises(ConfigError, match=r"public\.pem asks for signed .*BENTOLINE_SIGNING_KEY"):
+        open_registry(place, public_key=public).check_publishable("tiny")
+    with pytest.raises(ConfigError, match=r"private\.pem is not the other half of .*public\.pem"):
+        open_registry(place, public_key=others, signing_key=private).check_publishable("tiny")
+    with pytest.raises(ConfigError, match=r"public\.pem: this is no private key"):
+        open_registry(place, signing_key=public).check_publishable("tiny")
+    assert not (tmp_path / "r").exists()
+    open_registry(place, public_key=public, signing_key=private).check_publishable("tiny")
+    open_registry(place, signing_key=private).check_publishable("tiny")
+
+
 @pytest.mark.parametrize("damage", ["other key", "changed byte", "cut", "no JSON", "other files"])
 def test_a_wrong_signature_is_refused(tmp_path: Path, bundle: Path, damage: str) -> None:
     private, public = make_keys(tmp_path / "keys")
