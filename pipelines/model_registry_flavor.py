@@ -37,9 +37,13 @@ FORMAT = "bentoline bundle"
 
 
 class RegistryConfig(BaseModelRegistryConfig):
-    """Where the registry is: a folder, or s3://bucket/prefix."""
+    """Where the registry is: a folder, or s3://bucket/prefix.
+
+    `public_key` is a PEM file that every version which is used must verify by, "" for none.
+    """
 
     location: str
+    public_key: str = ""
 
 
 class ZenmlRegistry(BaseModelRegistry):
@@ -53,7 +57,8 @@ class ZenmlRegistry(BaseModelRegistry):
     @property
     def registry(self) -> Registry:
         """The registry of that location."""
-        return open_registry(self.config.location)
+        key = self.config.public_key
+        return open_registry(self.config.location, public_key=Path(key) if key else None)
 
     def list_models(
         self, name: str | None = None, metadata: dict[str, str] | None = None

@@ -11,6 +11,7 @@ import pytest
 from tabular.errors import ConfigError
 from tabular.registry import open_registry
 from tests.unit.published import BAD, GOOD
+from tests.unit.test_signatures import make_keys
 
 Invoke = Callable[..., Any]
 
@@ -121,6 +122,23 @@ def test_what_would_break_the_registrys_promises_is_refused(
     assert "Nothing was changed" in str(done.exception)
     assert open_registry(str(location)).versions("tiny") == ["v1", "v2", "v3"]
     assert open_registry(str(location)).audit("tiny") == before
+
+
+def test_unsigned_version_is_not_promoted_through_zenml_where_a_public_key_asks(
+    zenml: Invoke, location: Path
+) -> None:
+    from zenml.client import Client
+    from zenml.enums import StackComponentType
+
+    _, public = make_keys(location.parent / "keys")
+    Client().update_stack_component(
+        location.parent.name,
+        StackComponentType.MODEL_REGISTRY,
+        configuration={"public_key": str(public)},
+    )
+    done = zenml("update-version", "tiny", "-v", "v3", "-s", "Production")
+    assert "signature is missing" in str(done.exception)
+    assert open_registry(str(location)).alias("tiny", "production") == "v1"
 
 
 def test_stage_set_through_zenml_is_a_promotion_with_an_audit(
