@@ -91,8 +91,8 @@ def roll_back(
     target = to or registry.previous(problem, PRODUCTION)
     if target is None:
         raise ConfigError(
-            f"registry {registry.location}: {problem}'s production has named {present} only, so "
-            "there is nothing to roll back to; name a version by --to, or promote one."
+            f"registry {registry.location}: {problem}'s production is {present}, the first version "
+            "that it named, so there is nothing to roll back to; name one by --to, or promote one."
         )
     if target not in past_versions(registry, problem, PRODUCTION):
         return promote(registry, problem, target, PRODUCTION, store=store, why=why)

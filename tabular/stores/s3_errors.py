@@ -30,6 +30,7 @@ _UNKNOWN_CALLER = {
     "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
     "TokenRefreshRequired",
 }  # fmt: skip
+_FIX_KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the profile or the role"
 _RIGHTS = "s3:GetObject, s3:PutObject and s3:ListBucket"
 
 
@@ -90,7 +91,7 @@ def _refusal(error: ClientError) -> str:
     if code == "NoSuchBucket":
         return "there is no such bucket; create it, or name another in BENTOLINE_REGISTRY"
     if code in _UNKNOWN_CALLER:
-        return f"the store does not accept the credentials ({code}); check AWS_ACCESS_KEY_ID"
+        return f"the store does not accept the credentials ({code}); {_FIX_KEYS}"
     if status(error) == 403:
         return f"the credentials give no right to this ({code}); the registry needs {_RIGHTS}"
     if can_pass(error):

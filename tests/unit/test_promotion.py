@@ -113,6 +113,7 @@ def test_roll_back_goes_to_the_version_before_and_then_to_the_one_before_that(
         assert f"production is {version} now" in published.said
     assert published.registry.audit("tiny")[-1]["why"] == "rolled back by hand"
     assert published.call("--rollback") == 2
+    assert "production is v1, the first version that it named" in published.erred
     assert "nothing to roll back to" in published.erred
 
 
@@ -168,7 +169,10 @@ def test_promotion_that_was_overtaken_says_so_and_moves_nothing(
 
 WRONG = {
     "unknown version": (["--promote", "v7", "--to", "staging", "--why", "x"], "['v2', 'v1']"),
-    "unknown alias": (["--promote", "champion", "--to", "staging", "--why", "x"], "no champion"),
+    "unknown alias": (
+        ["--promote", "champion", "--to", "staging", "--why", "x"],
+        "no champion yet",
+    ),
     "no --to": (["--promote", "v2", "--why", "x"], "--to staging or --to production"),
     "wrong --to": (["--promote", "v2", "--to", "prod", "--why", "x"], "staging or production"),
     "candidate": (["--promote", "v2", "--to", "candidate", "--why", "x"], "staging or production"),
