@@ -16,8 +16,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 WRONG = 2
-# Imports allocate what stays; looking through it at Python's 700 is 7 % of a run's CPU.
-GC_ALLOCATIONS = 50_000
 
 EXIT_CODES = (
     "exit codes: 0 done, 1 refused by a gate or action is due, 2 wrong input or environment"
@@ -118,7 +116,9 @@ def main(arguments: list[str]) -> int:
     action, options = parse_arguments(arguments)
     # Threads of the boosters wait asleep: on a shared machine spinning costs 3 times the CPU.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    gc.set_threshold(GC_ALLOCATIONS)
+    from pipelines import allocations
+
+    gc.set_threshold(allocations.PER_LOOK)
     from pipelines.place import Place
     from tabular.errors import BentolineError
 
