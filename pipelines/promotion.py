@@ -88,14 +88,14 @@ def roll_back(
             f"registry {registry.location}: {problem} has no production yet, so there is nothing "
             "to roll back; --promote VERSION --to production sets it."
         )
+    if to and to not in past_versions(registry, problem, PRODUCTION):
+        return promote(registry, problem, to, PRODUCTION, store=store, why=why)
     target = to or registry.previous(problem, PRODUCTION)
     if target is None:
         raise ConfigError(
             f"registry {registry.location}: {problem}'s production is {present}, the first version "
             "that it named, so there is nothing to roll back to; name one by --to, or promote one."
         )
-    if target not in past_versions(registry, problem, PRODUCTION):
-        return promote(registry, problem, target, PRODUCTION, store=store, why=why)
     if target == present:
         return None
     return registry.set_alias(problem, PRODUCTION, target, actor=actor(), why=why, expected=present)

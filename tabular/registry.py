@@ -216,14 +216,15 @@ class Registry:
         facts = {"actor": actor, "why": why, "override": "", "git_commit": "", "image_digest": ""}
         return self._alias(problem, name).move("", facts, expected=ANY)
 
-    def audit(self, problem: str) -> list[dict[str, Any]]:
-        """Every move of every alias, oldest first, and every attempt that was refused.
+    def audit(self, problem: str, name: str = "") -> list[dict[str, Any]]:
+        """Every move of every alias, or of one, oldest first, and every refused attempt.
 
         Keys: alias, from, to, actor, why, override, git_commit, image_digest, at (UTC), seq (counts
         the moves of one alias), token, after (the token of the move before), and refused: the
         reason, empty for a move that took place.
         """
-        by_alias = [self._alias(problem, name).records() for name in self._audited(problem)]
+        names = [name] if name else self._audited(problem)
+        by_alias = [self._alias(problem, name).records() for name in names]
         return list(heapq.merge(*by_alias, key=lambda record: str(record["at"])))
 
     def previous(self, problem: str, name: str) -> str | None:

@@ -67,7 +67,7 @@ def wanted_stages(registry: Registry, problem: str) -> dict[str, Shown]:
 
 def past_versions(registry: Registry, problem: str, alias: str) -> list[str]:
     """The versions that an alias named, in the order of the moves, its present one last."""
-    return _named(registry.audit(problem), alias)
+    return _named(registry.audit(problem, alias), alias)
 
 
 def _named(moves: Iterable[Mapping[str, str]], alias: str) -> list[str]:

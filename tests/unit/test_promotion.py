@@ -13,6 +13,7 @@ import pytest
 from pipelines.promotion import promote
 from tabular.errors import StoreError
 from tabular.registry import open_registry
+from tabular.stores.folder import FolderStore
 from tests.unit.published import BAD, STAGING_ONLY, Published, gate, published
 from tests.unit.test_signatures import make_keys
 
@@ -115,6 +116,24 @@ def test_roll_back_goes_to_the_version_before_and_then_to_the_one_before_that(
     assert published.call("--rollback") == 2
     assert "production is v1, the first version that it named" in published.erred
     assert "nothing to roll back to" in published.erred
+
+
+@pytest.mark.parametrize("flags", [(), ("--to", "v1")])
+def test_roll_back_reads_each_record_of_production_once(
+    published: Published, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
+) -> None:
+    """In S3 a record costs a request, and a long history would cost seconds."""
+    for number in (1, 2, 3):
+        published.add()
+        for alias in ("staging", "production"):
+            published.promote(f"v{number}", to=alias)
+    folder = published.home / "registry" / "tiny" / "audit" / "production"
+    records = sorted(f"tiny/audit/production/{path.name}" for path in folder.glob("0*"))
+    keys: list[str] = []
+    asked = FolderStore.read
+    monkeypatch.setattr(FolderStore, "read", lambda at, key: keys.append(key) or asked(at, key))
+    assert published.call("--rollback", *flags) == 0
+    assert sorted(key for key in keys if "/audit/" in key) == records
 
 
 def test_roll_back_to_a_version_that_held_production_asks_no_gate(published: Published) -> None:
