@@ -47,10 +47,11 @@ class Server:
             return error.code, _parsed(error)
 
     def workers(self) -> list[psutil.Process]:
-        """The processes that answer."""
+        """The processes that answer, without a fork of theirs that has not begun its command."""
         children = psutil.Process(self.process.pid).children(recursive=True)
         alive = [p for p in children if p.status() != psutil.STATUS_ZOMBIE]
-        return [p for p in alive if "_bentoml_impl.worker.service" in p.cmdline()]
+        found = {p.pid: p for p in alive if "_bentoml_impl.worker.service" in p.cmdline()}
+        return [p for p in found.values() if p.ppid() not in found]
 
     def wait_for(self, what: str, is_so: Any, timeout_s: float = 60) -> None:
         """Poll until something is so."""
