@@ -21,7 +21,6 @@ from tabular.card import render_card
 from tabular.engines import joblib_on
 from tabular.errors import ConfigError, StoreError
 from tabular.files import whole_file
-from tabular.partitions import check_partitions
 from tabular.problem import Problem, load_problem
 
 DONE, REFUSED = 0, 1
@@ -51,17 +50,12 @@ def train(
 ) -> dict[str, Any]:
     """Train, judge, publish and tell; the outcome is in HOME/reports too."""
     show_start(problem, data, has_mongodb=place.has_mongodb)
-    check_partitions(problem, engine or "local")
-    _refuse_unexportable(problem)
-    with (
-        zenml_store(place.home),
-        on_stack(stack, place) as settings,
-        joblib_on(engine or "local", scheduler or ""),
-        showing_steps(),
-    ):
+    with zenml_store(place.home), on_stack(stack, place) as settings:
         if not settings:  # steps that run elsewhere have rights of their own
             place.open_registry().check_publishable(problem.name)
-        outcome = run_training(problem, data, place, settings)
+        _refuse_untrainable(problem, engine or "local")
+        with joblib_on(engine or "local", scheduler or ""), showing_steps():
+            outcome = run_training(problem, data, place, settings)
     card = place.home / "reports" / f"{problem.name}.html"
     _write(card, render_card(outcome))  # as in the DAG, and with the version
     outcome["card"] = str(card)
@@ -99,9 +93,12 @@ def find_problem(name: str, place: Place) -> Problem:
     return load_problem(name, place.problems)
 
 
-def _refuse_unexportable(problem: Problem) -> None:
+def _refuse_untrainable(problem: Problem, engine: str) -> None:
+    # They import scikit-learn: neither a registry that is away nor --score waits for it.
     from tabular.onnx_export import probe_export
+    from tabular.partitions import check_partitions
 
+    check_partitions(problem, engine)
     probe_export(problem)
 
 
