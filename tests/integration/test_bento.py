@@ -75,4 +75,4 @@ def test_a_bento_is_served_for_ever_as_it_was_built(bento, folder):
 def test_a_build_without_a_production_version_says_so(folder):
     built = build(folder, BENTOLINE_HOME=str(folder / "nothing"))
     assert built.returncode != 0
-    assert "no production yet" in built.stdout + built.stderr
+    assert "tiny has no version yet; train it first" in built.stdout + built.stderr
