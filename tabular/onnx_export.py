@@ -131,7 +131,10 @@ def export_graph(pipeline: Any, *, n_features: int, task: Task, name: str) -> by
 
 
 def _keep_only(model: Any, place: int) -> None:
-    """Drop all outputs but one, name it "answer", and drop the nodes that nothing then reads."""
+    """Drop all outputs but one, name it "answer", and drop the nodes that nothing then reads.
+
+    What is left has an order that is the same in every process.
+    """
     graph = model.graph
     output = graph.output[place]
     old, needed, kept = output.name, {output.name}, []
@@ -144,7 +147,10 @@ def _keep_only(model: Any, place: int) -> None:
         node.input[:] = [OUTPUT if n == old else n for n in node.input]
     output.name = OUTPUT
     initializers = [tensor for tensor in graph.initializer if tensor.name in needed]
+    # skl2onnx gathers the domains in a set: their order changes from process to process.
+    domains = sorted(model.opset_import, key=lambda opset: str(opset.domain))
     for field, values in (
+        (model.opset_import, domains),
         (graph.node, kept[::-1]),
         (graph.output, [output]),
         (graph.initializer, initializers),

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -197,3 +201,26 @@ def test_probe_refuses_what_answers_otherwise_and_names_it(
     with pytest.raises(ConfigError, match=r"candidates\.mine") as caught:
         probe_export(problem)
     assert words in str(caught.value)
+
+
+def test_the_same_fit_gives_the_same_bytes_in_every_process() -> None:
+    """Sets have another order in each; under these seeds the graph's domains once had two."""
+    script = (
+        "from tests.unit.test_onnx_export import *\n"
+        "for task in TASKS:\n"
+        "    for candidate in (Candidate(estimator='lightgbm', params=TREES), stack(task)):\n"
+        "        graph = exported(fitted(candidate, task), task)\n"
+        "        print(hashlib.sha256(graph).hexdigest())"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(said) == 1
+    assert len(said.pop().split()) == 2 * len(TASKS)
