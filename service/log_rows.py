@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,19 +67,12 @@ class Rows:
         self.records: list[Any] = []
         self.columns: dict[str, list[Any]] = {name: [] for name in ANSWER_COLUMNS}
 
-    def add(self, entry: Entry, places: Sequence[int], said: dict[str, list[Any]]) -> None:
-        """Add rows of an entry; `places` are theirs in it, and what is not said is missing."""
-        n_rows = len(places)
-        columns: dict[str, Sequence[Any]] = {
-            "at": [entry.at] * n_rows,
-            "request_id": [entry.request_id] * n_rows,
-            "row": places,
-            "version": [entry.version] * n_rows,
-            "role": [entry.role] * n_rows,
-            **said,
-        }
+    def add(self, records: Iterable[Any], columns: Mapping[str, Sequence[Any]]) -> None:
+        """Add rows; what has no column is missing."""
+        self.records += records
+        n_rows = len(columns["row"])
         for name, values in self.columns.items():
-            values.extend(columns.get(name) or [None] * n_rows)
+            values += columns.get(name) or [None] * n_rows
 
 
 class LogRows:
@@ -113,15 +107,43 @@ class LogRows:
 
     def _answered(self, entries: Sequence[Entry]) -> Rows:
         rows = Rows()
-        for entry in entries:
-            if isinstance(entry.answers, Answers):
-                rows.records += entry.records
-                rows.add(entry, range(len(entry.answers)), entry.answers.columns(self._positive))
+        for is_by_column, some in groupby(entries, key=_is_by_column):
+            if not is_by_column:
+                rows.add(*self._row_by_row(some))
                 continue
-            good = {row: one for row, one in enumerate(entry.answers) if "error" not in one}
-            rows.records += [entry.records[row] for row in good]
-            rows.add(entry, list(good), self._said(list(good.values())))
+            for entry in some:
+                rows.add(entry.records, self._by_column(entry))
         return rows
+
+    def _by_column(self, entry: Entry) -> dict[str, Sequence[Any]]:
+        assert isinstance(entry.answers, Answers)  # noqa: S101  # as `_is_by_column` found
+        n_rows = len(entry.answers)
+        return {
+            "at": [entry.at] * n_rows,
+            "request_id": [entry.request_id] * n_rows,
+            "row": range(n_rows),
+            "version": [entry.version] * n_rows,
+            "role": [entry.role] * n_rows,
+            **entry.answers.columns(self._positive),
+        }
+
+    def _row_by_row(self, entries: Iterable[Entry]) -> tuple[list[Any], dict[str, Sequence[Any]]]:
+        """Records and columns of answers that are dictionaries, without those that are refusals."""
+        rows = [
+            (entry, row, answer)
+            for entry in entries
+            for row, answer in enumerate(entry.answers)
+            if "error" not in answer
+        ]
+        columns: dict[str, Sequence[Any]] = {
+            "at": [entry.at for entry, _, _ in rows],
+            "request_id": [entry.request_id for entry, _, _ in rows],
+            "row": [row for _, row, _ in rows],
+            "version": [entry.version for entry, _, _ in rows],
+            "role": [entry.role for entry, _, _ in rows],
+            **self._said([answer for _, _, answer in rows]),
+        }
+        return [entry.records[row] for entry, row, _ in rows], columns
 
     def _said(self, answers: Sequence[RowAnswer]) -> dict[str, list[Any]]:
         if self._decision.task == "regression":
@@ -164,6 +186,10 @@ class LogRows:
     def _hash(self, value: Any) -> str:
         text = category_text(value).encode("utf-8", "replace")
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:HASH_DIGITS]
+
+
+def _is_by_column(entry: Entry) -> bool:
+    return isinstance(entry.answers, Answers)
 
 
 def label_batch(labels: Sequence[Label]) -> bytes:
