@@ -86,14 +86,16 @@ class Answers(Sequence[RowAnswer]):
         if not self.labels:
             names = ("value", "low", "high") if self._has_interval else ("value",)
             return dict(zip(names, self._numbers.T.tolist(), strict=True))
-        classes = self._decision.classes
         if positive is not None:
-            probability = self._numbers[:, classes.index(positive)]
+            probability = self._numbers[:, self._decision.classes.index(positive)]
         else:
-            places = {label: place for place, label in enumerate(classes)}
+            places = self._places()
             said = [places[label] for label in self.labels]
             probability = self._numbers[np.arange(len(said)), said]
         return {"prediction": self.labels, "probability": probability.tolist()}
+
+    def _places(self) -> dict[str, int]:
+        return {label: place for place, label in enumerate(self._decision.classes)}
 
     def body(self) -> bytes:
         """The list of all answers as JSON."""
@@ -102,7 +104,7 @@ class Answers(Sequence[RowAnswer]):
         texts = written[2:-2].replace(b"],[", b",").split(b",")
         rows = zip(*[iter(texts)] * width, strict=True)
         if self.labels:
-            places = {label: place for place, label in enumerate(self._decision.classes)}
+            places = self._places()
             forms = {label: self._form(label) for label in places}
             parts = [
                 forms[label] % (numbers[places[label]], *numbers)
