@@ -15,16 +15,16 @@ import pandas as pd
 from tabular.bundle import ServedContract
 from tabular.calibration import fit_decision
 from tabular.candidates import Trial, fit_pipeline, pipeline_answer, prepared_pipeline
-from tabular.contract import Columns, Feature, Frozen, encode
+from tabular.contract import Feature, Frozen, encode
 from tabular.decision import Decision
-from tabular.features import derive, learn_features
+from tabular.features import learn_features
 from tabular.onnx_export import export_graph
 from tabular.partitions import Partition, fit_on_partitions
 from tabular.predictor import answer_graph
 from tabular.problem import Problem
 from tabular.search import best_first, search_candidates
 from tabular.split import folds
-from tabular.tables.frames import frame_columns
+from tabular.tables.frames import typed_columns
 
 PIPELINE_CALLS = 30
 
@@ -66,11 +66,6 @@ def compare_candidates(
         progress=progress,
     )
     return Leaderboard(trials=best_first(trials, problem.search.metric))
-
-
-def typed_columns(rows: pd.DataFrame, problem: Problem) -> Columns:
-    """Contract columns of typed rows, with the derived ones."""
-    return derive(problem.contract, frame_columns(rows, problem.contract))
 
 
 def fit_model(

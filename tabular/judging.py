@@ -15,7 +15,7 @@ from tabular.decision import Decision
 from tabular.evaluation import Scores, evaluate, permutation_importance
 from tabular.exporting import to_records
 from tabular.features import derive, learn_features
-from tabular.fitting import Leaderboard, timed, typed_columns
+from tabular.fitting import Leaderboard, timed
 from tabular.gates import Verdict
 from tabular.gates import decide as decide_gates
 from tabular.onnx_export import TOLERANCE, Parity, compare
@@ -24,7 +24,7 @@ from tabular.problem import Problem
 from tabular.records import Record
 from tabular.resampling import ResamplingRow
 from tabular.resampling import measure_resampling as resampling_rows
-from tabular.tables.frames import frame_columns
+from tabular.tables.frames import frame_columns, typed_columns
 from tabular.tables.snapshot import table_sha256
 
 LATENCY_CALLS = 300

@@ -19,10 +19,9 @@ import pyarrow as pa
 from tabular.contract import Array, Feature, Matrix, encode
 from tabular.engines import Cluster, lost_work, running_cluster
 from tabular.errors import ConfigError, DataError, StoreError
-from tabular.features import derive
 from tabular.problem import Problem
 from tabular.split import Rows, training_rows
-from tabular.tables.frames import frame_columns
+from tabular.tables.frames import typed_columns
 from tabular.tables.snapshot import CheckedRows
 
 WORKERS_OWN = ("n_jobs", "num_threads")  # each worker uses the threads that Dask gave it
@@ -149,7 +148,7 @@ def _encoded(
 ) -> tuple[Matrix, Array]:
     """Model input (n, k) and target (n,) of a partition; runs on a worker."""
     rows = partition.read()
-    columns = derive(problem.contract, frame_columns(rows, problem.contract))
+    columns = typed_columns(rows, problem)
     X, y = prepare.transform(encode(features, columns)), rows[problem.target.column].to_numpy()
     return np.asarray(X, dtype=np.float32), y.astype(_target_type(problem))
 

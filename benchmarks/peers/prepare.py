@@ -28,11 +28,10 @@ from tabular.candidates import Trial, fit_pipeline
 from tabular.checks.quarantine import check_table
 from tabular.contract import Feature, encode
 from tabular.exporting import to_records
-from tabular.fitting import typed_columns
 from tabular.problem import Problem, load_problem
 from tabular.sources import open_rows
 from tabular.split import split_table
-from tabular.tables.frames import frame_columns
+from tabular.tables.frames import frame_columns, typed_columns
 from tabular.tables.snapshot import save_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]

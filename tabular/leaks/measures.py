@@ -15,10 +15,9 @@ from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeRegressor
 
 from tabular.contract import MISSING, Array
-from tabular.features import derive
 from tabular.problem import Problem
 from tabular.settings import Task
-from tabular.tables.frames import frame_columns
+from tabular.tables.frames import frame_columns, typed_columns
 
 FOLDS = 3
 MAX_LEAVES = 64
@@ -78,7 +77,7 @@ class Agreement:
 
 def inspect_columns(rows: pd.DataFrame, problem: Problem) -> tuple[Inspected, ...]:
     """Every column that the model sees, derived ones last, of (n, k) typed rows."""
-    columns = derive(problem.contract, frame_columns(rows, problem.contract))
+    columns = typed_columns(rows, problem)
     names = [name for name, column in problem.columns.items() if column.is_feature]
     return tuple(_inspected(name, columns[name]) for name in (*names, *problem.derive))
 

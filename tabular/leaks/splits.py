@@ -16,11 +16,11 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GroupKFold, KFold
 
 from tabular.contract import MISSING, Array, Frozen, encode
-from tabular.features import derive, learn_features
+from tabular.features import learn_features
 from tabular.leaks.measures import rank_correlation, roc_auc, sampled
 from tabular.problem import Problem
 from tabular.split import group_ids
-from tabular.tables.frames import frame_columns
+from tabular.tables.frames import typed_columns
 
 MAX_ROWS = 20_000
 FOLDS = 3
@@ -157,7 +157,7 @@ class _Trial:
     """The quick model on fixed rows."""
 
     def __init__(self, rows: pd.DataFrame, problem: Problem) -> None:
-        columns = derive(problem.contract, frame_columns(rows, problem.contract))
+        columns = typed_columns(rows, problem)
         self.rows, self.problem = rows, problem
         self.X = encode(learn_features(problem.contract, columns), columns)
         self.y = rows[problem.target.column].to_numpy()

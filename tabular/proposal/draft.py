@@ -14,7 +14,6 @@ from tabular.checks.quarantine import check_rows
 from tabular.contract import Array
 from tabular.errors import DataError, listed
 from tabular.features import derive, learn_features
-from tabular.fitting import typed_columns
 from tabular.problem import Problem
 from tabular.proposal import models
 from tabular.proposal.columns import Context, Decided, decide_column
@@ -26,7 +25,7 @@ from tabular.proposal.sample import Sample, check_target
 from tabular.proposal.splits import SplitDecided, decide_split
 from tabular.proposal.target import TargetDecided, decide_target
 from tabular.settings import Candidate, Gate, Search, Split
-from tabular.tables.frames import frame_columns
+from tabular.tables.frames import frame_columns, typed_columns
 
 MAX_SLICES, MAX_SLICE_VALUES = 3, 8
 

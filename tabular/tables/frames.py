@@ -7,6 +7,8 @@ import pandas as pd
 import pyarrow as pa
 
 from tabular.contract import Array, Columns, Contract, shown
+from tabular.features import derive
+from tabular.problem import Problem
 
 
 def to_values(column: pa.ChunkedArray | pa.Array) -> Array:
@@ -34,6 +36,11 @@ def frame_columns(frame: pd.DataFrame, contract: Contract) -> Columns:
         for name in contract.columns
         if name in frame
     }
+
+
+def typed_columns(rows: pd.DataFrame, problem: Problem) -> Columns:
+    """Contract columns of typed rows, with the derived ones."""
+    return derive(problem.contract, frame_columns(rows, problem.contract))
 
 
 def raw_text(values: pa.Array, row: int) -> str:

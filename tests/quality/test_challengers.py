@@ -25,7 +25,7 @@ from tabular.checks.quarantine import check_rows
 from tabular.contract import encode
 from tabular.exporting import contract_hashes
 from tabular.features import learn_features
-from tabular.fitting import calibrate, typed_columns
+from tabular.fitting import calibrate
 from tabular.gates import Verdict, decide
 from tabular.onnx_export import export_graph
 from tabular.problem import Problem, load_problem
@@ -33,6 +33,7 @@ from tabular.row_hashes import packed
 from tabular.settings import Candidate
 from tabular.sources import open_rows
 from tabular.split import Parts, split_rows
+from tabular.tables.frames import typed_columns
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("BENTOLINE_DATA", ROOT / "../shared/data"))
