@@ -11,9 +11,9 @@ import numpy as np
 from service.errors import broken_contract, error_content, no_number
 from service.live import Model
 from service.many_answers import Answers, RowAnswer, warning
-from tabular.contract import Matrix
 from tabular.errors import RecordsError
 from tabular.predictor import RowPrediction
+from tabular.records import named_columns
 
 
 def answer_record(model: Model, record: Any, request_id: str, missing: dict[str, int]) -> RowAnswer:
@@ -66,10 +66,9 @@ def answer_records(
         RequestError: One of them breaks the contract, or is answered by no number.
     """
     try:
-        X = model.predictor.encode_records(records)
+        return _answers(model, records, request_id, missing)
     except RecordsError as error:
         raise broken_contract(error) from error
-    return _answers(model, X, request_id, missing)
 
 
 def answer_good_records(
@@ -77,7 +76,7 @@ def answer_good_records(
 ) -> Sequence[RowAnswer]:
     """Answer n records, in their order; one that breaks the contract has its error in its place."""
     try:
-        return _answers(model, model.predictor.encode_records(records), request_id, missing)
+        return _answers(model, records, request_id, missing)
     except RecordsError as error:
         broken = _errors_by_row(error, request_id)
     good = [record for row, record in enumerate(records) if row not in broken]
@@ -103,11 +102,19 @@ def _errors_by_row(error: RecordsError, request_id: str) -> dict[int, RowAnswer]
     }
 
 
-def _answers(model: Model, X: Matrix, request_id: str, missing: dict[str, int]) -> Answers:
-    _count(missing, model.predictor.missing(X))
-    prediction = model.predictor.predict_matrix(X)
+def _answers(
+    model: Model, records: Sequence[Any], request_id: str, missing: dict[str, int]
+) -> Answers:
+    predictor = model.predictor
+    given = predictor.by_column(records)
+    X = predictor.encode_columns(given) if given is not None and len(records) > 1 else None
+    if X is None:  # one row, or a name or a value that needs another look
+        X = predictor.encode_records(records)
+    _count(missing, predictor.missing(X))
+    prediction = predictor.predict_matrix(X)
     said = prediction.probabilities if prediction.values is None else prediction.values[:, None]
     assert said is not None  # noqa: S101  # classes or values, never neither
     if not (is_number := np.isfinite(said).all(axis=1)).all():
         raise no_number(int(is_number.argmin()))
-    return Answers(model, prediction, request_id)
+    given = given or named_columns(predictor.contract, records)
+    return Answers(model, prediction, request_id, given)

@@ -1,4 +1,4 @@
-"""Answered rows as columns: from the entries of a moment to one Arrow batch, 2 us a row.
+"""Answered rows as columns: from the entries of a moment to Arrow batches, 1 us a row.
 
 Inputs are logged as they came, not as the model read them: what went wrong on the way can be seen.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 import numpy as np
-from arro3.core import Array, DataType, Field, Schema, Table
+import numpy.typing as npt
+from arro3.core import Array, DataType, Field, RecordBatch, Schema, Table
 from arro3.io import write_ipc_stream
 
 from service.live import Model
@@ -29,9 +30,11 @@ from tabular.prediction_log.names import (
 )
 from tabular.prediction_log.outcomes import Label
 from tabular.prediction_log.settings import LogConfig
-from tabular.records import TableReader, name_columns
+from tabular.records import RawColumns, TableReader, named_columns
 
 HASH_DIGITS = 16
+Places = npt.NDArray[np.int64]
+
 _MICROSECONDS = 1_000_000
 
 _TYPES: dict[Kind, DataType] = {
@@ -60,21 +63,6 @@ class Entry(NamedTuple):
     role: str = PRODUCTION
 
 
-class Rows:
-    """Answered rows: their records, and by column of the log what was answered to them."""
-
-    def __init__(self) -> None:
-        self.records: list[Any] = []
-        self.columns: dict[str, list[Any]] = {name: [] for name in ANSWER_COLUMNS}
-
-    def add(self, records: Iterable[Any], columns: Mapping[str, Sequence[Any]]) -> None:
-        """Add rows; what has no column is missing."""
-        self.records += records
-        n_rows = len(columns["row"])
-        for name, values in self.columns.items():
-            values += columns.get(name) or [None] * n_rows
-
-
 class LogRows:
     """Writes entries by the contract of one model."""
 
@@ -93,57 +81,66 @@ class LogRows:
 
     def batch(self, entries: Sequence[Entry]) -> tuple[bytes, int]:
         """The answered rows as an Arrow IPC stream, and how many they are."""
-        rows = self._answered(entries)
-        if not rows.records:
-            return b"", 0
-        answers = {
-            name: Array(rows.columns[name], _TYPES[kind])
-            for name, kind in ANSWER_COLUMNS.items()
-            if kind != "time"
-        }
-        arrays = {"at": _times(rows.columns["at"])} | answers | self._given(rows.records)
-        table = Table([arrays[name] for name in self._fields], schema=self._schema)
-        return _stream(table), len(rows.records)
+        runs = ((by_column, list(run)) for by_column, run in groupby(entries, _is_by_column))
+        batches = [
+            self._by_column(run) if by_column else self._row_by_row(run) for by_column, run in runs
+        ]
+        table = Table.from_batches(batches, schema=self._schema)
+        return (_stream(table), table.num_rows) if table.num_rows else (b"", 0)
 
-    def _answered(self, entries: Sequence[Entry]) -> Rows:
-        rows = Rows()
-        for is_by_column, some in groupby(entries, key=_is_by_column):
-            if not is_by_column:
-                rows.add(*self._row_by_row(some))
-                continue
-            for entry in some:
-                rows.add(entry.records, self._by_column(entry))
-        return rows
+    def _by_column(self, entries: Sequence[Entry]) -> RecordBatch:
+        answered = [entry.answers for entry in entries if isinstance(entry.answers, Answers)]
+        n_rows = [len(answers) for answers in answered]
+        return self._record_batch(
+            entries,
+            np.repeat(np.arange(len(entries)), n_rows),
+            np.concatenate([np.arange(n) for n in n_rows]),
+            _joined([answers.columns(self._positive) for answers in answered]),
+            _joined([answers.given for answers in answered]),
+        )
 
-    def _by_column(self, entry: Entry) -> dict[str, Sequence[Any]]:
-        assert isinstance(entry.answers, Answers)  # noqa: S101  # as `_is_by_column` found
-        n_rows = len(entry.answers)
-        return {
-            "at": [entry.at] * n_rows,
-            "request_id": [entry.request_id] * n_rows,
-            "row": range(n_rows),
-            "version": [entry.version] * n_rows,
-            "role": [entry.role] * n_rows,
-            **entry.answers.columns(self._positive),
-        }
-
-    def _row_by_row(self, entries: Iterable[Entry]) -> tuple[list[Any], dict[str, Sequence[Any]]]:
-        """Records and columns of answers that are dictionaries, without those that are refusals."""
+    def _row_by_row(self, entries: Sequence[Entry]) -> RecordBatch:
+        """Answers that are dictionaries, without those that are refusals."""
         rows = [
             (entry, row, answer)
             for entry in entries
             for row, answer in enumerate(entry.answers)
             if "error" not in answer
         ]
-        columns: dict[str, Sequence[Any]] = {
-            "at": [entry.at for entry, _, _ in rows],
-            "request_id": [entry.request_id for entry, _, _ in rows],
-            "row": [row for _, row, _ in rows],
-            "version": [entry.version for entry, _, _ in rows],
-            "role": [entry.role for entry, _, _ in rows],
-            **self._said([answer for _, _, answer in rows]),
+        records = [entry.records[row] for entry, row, _ in rows]
+        return self._record_batch(
+            [entry for entry, _, _ in rows],
+            np.arange(len(rows)),
+            np.array([row for _, row, _ in rows], dtype=np.int64),
+            self._said([answer for _, _, answer in rows]),
+            self._table.raw_columns(records) or named_columns(self._contract, records),
+        )
+
+    def _record_batch(
+        self,
+        entries: Sequence[Entry],
+        entry_of: Places,
+        row_of: Places,
+        said: Mapping[str, Sequence[Any]],
+        given: RawColumns,
+    ) -> RecordBatch:
+        """One batch of rows, each the `row_of`-th of the `entry_of`-th entry."""
+        arrays = {
+            "at": _times([entry.at for entry in entries]),
+            "request_id": Array([entry.request_id for entry in entries], _TYPES["text"]),
+            "version": Array([entry.version for entry in entries], _TYPES["text"]),
+            "role": Array([entry.role for entry in entries], _TYPES["text"]),
         }
-        return [entry.records[row] for entry, row, _ in rows], columns
+        places = Array.from_numpy(entry_of)
+        arrays = {name: array.take(places) for name, array in arrays.items()}
+        arrays["row"] = Array.from_numpy(row_of).cast(_TYPES["place"])
+        for name, kind in ANSWER_COLUMNS.items():
+            if name not in arrays:
+                values = said.get(name) or [None] * len(row_of)
+                arrays[name] = Array(values, _TYPES[kind])
+        for name, kind in self._inputs.items():
+            arrays[INPUT + name] = self._array(self._contract.columns[name], kind, given[name])
+        return RecordBatch([arrays[name] for name in self._fields], schema=self._schema)
 
     def _said(self, answers: Sequence[RowAnswer]) -> dict[str, list[Any]]:
         if self._decision.task == "regression":
@@ -162,16 +159,6 @@ class LogRows:
             "probability": probability,
         }
 
-    def _given(self, records: Sequence[Any]) -> dict[str, Array]:
-        raw = self._table.raw_columns(records)
-        if raw is None:  # other names than the contract's
-            named = [name_columns(self._contract, record) for record in records]
-            raw = {name: [record[name] for record in named] for name in self._inputs}
-        return {
-            INPUT + name: self._array(self._contract.columns[name], kind, raw[name])
-            for name, kind in self._inputs.items()
-        }
-
     def _array(self, column: Column, kind: Kind, values: Sequence[Any]) -> Array:
         tokens = self._contract.tokens(column)
         if kind == "number":
@@ -180,8 +167,7 @@ class LogRows:
             except (TypeError, OverflowError):  # a number that came as text
                 return Array([_number(value, tokens) for value in values], _TYPES[kind])
         text = self._hash if column.sensitive else _text
-        known = {value: _known(value, tokens, text) for value in set(values)}
-        return Array([known[value] for value in values], _TYPES[kind])
+        return _texts(values, lambda value: _known(value, tokens, text))
 
     def _hash(self, value: Any) -> str:
         text = category_text(value).encode("utf-8", "replace")
@@ -190,6 +176,17 @@ class LogRows:
 
 def _is_by_column(entry: Entry) -> bool:
     return isinstance(entry.answers, Answers)
+
+
+def _joined(tables: Sequence[Mapping[str, Sequence[Any]]]) -> dict[str, list[Any]]:
+    """Tables of the same columns, one below the other."""
+    return {name: list(chain.from_iterable(t[name] for t in tables)) for name in tables[0]}
+
+
+def _texts(values: Sequence[Any], written: Callable[[Any], str | None]) -> Array:
+    """Values as texts; equal ones are written once."""
+    texts = {value: written(value) for value in set(values)}
+    return Array(list(map(texts.__getitem__, values)), _TYPES["text"])
 
 
 def label_batch(labels: Sequence[Label]) -> bytes:

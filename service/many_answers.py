@@ -15,6 +15,7 @@ import orjson
 
 from service.live import Model
 from tabular.predictor import Prediction
+from tabular.records import RawColumns
 
 UNSEEN = "a category that training did not see"
 
@@ -31,9 +32,13 @@ class Answers(Sequence[RowAnswer]):
     """The answers to n rows, in their order.
 
     `labels` or `values` are what was predicted, the other is empty; `unseen` counts rows by column.
+    `given` are the raw values that were answered, by column.
     """
 
-    def __init__(self, model: Model, prediction: Prediction, request_id: str) -> None:
+    def __init__(
+        self, model: Model, prediction: Prediction, request_id: str, given: RawColumns
+    ) -> None:
+        self.given = given
         self._decision = model.predictor.decision
         self._numbers = _numbers(prediction)
         self.labels: list[str] = [] if prediction.labels is None else prediction.labels.tolist()
@@ -81,7 +86,7 @@ class Answers(Sequence[RowAnswer]):
             **self._ids,
         }
 
-    def columns(self, positive: str | None) -> dict[str, list[Any]]:
+    def columns(self, positive: str | None) -> dict[str, Sequence[Any]]:
         """The answers under the prediction log's names; `positive` is the class it is about."""
         if not self.labels:
             names = ("value", "low", "high") if self._has_interval else ("value",)

@@ -22,6 +22,7 @@ from tabular.features import derive
 from tabular.records import (
     BrokenRuleError,
     CodeReader,
+    RawColumns,
     Reader,
     Record,
     TableReader,
@@ -202,7 +203,8 @@ class Predictor:
         if len(X) == 1:  # arrays of one row are slow
             row = zip(self._names, X[0].tolist(), self._missing_codes, strict=True)
             return {name: 1 for name, value, code in row if value != value or value == code}
-        n_rows = (np.isnan(X) | (np.array(self._missing_codes) == X)).sum(axis=0).tolist()
+        codes = np.array(self._missing_codes, dtype=np.float32)
+        n_rows = np.count_nonzero(np.isnan(X) | (codes == X), axis=0).tolist()
         return {name: n for name, n in zip(self._names, n_rows, strict=True) if n}
 
     def predict_records(self, records: Sequence[Record]) -> Prediction:
@@ -218,17 +220,19 @@ class Predictor:
         """The model input (n, k) of n records; raises as `predict_records` does."""
         if len(records) == 1:
             return self.encode_record(records[0])
-        X = self._encode_plain(records)
+        raw = self.by_column(records)
+        X = None if raw is None else self.encode_columns(raw)
         return self.encode(self._table.read(records)) if X is None else X
 
-    def _encode_plain(self, records: Sequence[Any]) -> Matrix | None:
-        """Records as most are, column by column; None where one needs another look.
+    def by_column(self, records: Sequence[Any]) -> RawColumns | None:
+        """The raw values of n records by column; None where one has other names."""
+        return self._table.raw_columns(records)
+
+    def encode_columns(self, raw: RawColumns) -> Matrix | None:
+        """What `encode_records` does, of records by column; None where a value needs another look.
 
         Texts that only the model reads become codes at once.
         """
-        raw = self._table.raw_columns(records)
-        if raw is None:
-            return None
         columns: Columns = {}
         for name, values in raw.items():
             column = self._column_readers[name].read_all(values)

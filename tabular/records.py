@@ -43,6 +43,7 @@ _NUMBERS = {int, float, type(None)}
 _TEXTS = {str, type(None)}
 
 Record = Mapping[str, Any]
+RawColumns = Mapping[str, Sequence[Any]]
 
 
 class BrokenRuleError(Exception):
@@ -103,15 +104,22 @@ class Reader:
             return None
 
     def _read_numbers(self, values: Sequence[Any]) -> Array | None:
-        if not set(map(type, values)) <= _NUMBERS:
+        kinds = set(map(type, values))
+        if not kinds <= _NUMBERS:
             return None
         try:
             numbers = np.array(values, dtype=np.float64)  # None becomes NaN
         except OverflowError:
             return None
         # False too where one is missing: NaN is not inside.
-        is_inside = numbers.min() >= self._low and numbers.max() <= self._high
-        if is_inside and not (self._column.integer and (numbers % 1).any()):
+        is_inside = (
+            np.minimum.reduce(numbers) >= self._low and np.maximum.reduce(numbers) <= self._high
+        )
+        if is_inside and (
+            not self._column.integer
+            or float not in kinds
+            or not np.count_nonzero(np.rint(numbers) != numbers)
+        ):
             return numbers.astype(np.float32)
         typed, broken = parse_column(self._column, numbers, self._tokens)
         return None if broken or any(broken_rules(self._column, typed)) else typed
@@ -136,7 +144,8 @@ class CodeReader:
     def read_all(self, values: Sequence[Any]) -> Matrix | None:
         """The codes (n,) of n raw values, -1 where unseen; None as in `Reader.read_all`."""
         try:
-            return np.array([self._remembered[value] for value in values], dtype=np.float32)
+            known = map(self._remembered.__getitem__, values)
+            return np.fromiter(known, np.float32, len(values))
         except (KeyError, TypeError):
             found = self._reader.read_distinct(values)
         if found is None:
@@ -190,7 +199,7 @@ class TableReader:
         plain = self._read_plain(records)
         return self._read_all(records) if plain is None else plain
 
-    def raw_columns(self, records: Sequence[Any]) -> dict[str, Sequence[Any]] | None:
+    def raw_columns(self, records: Sequence[Any]) -> RawColumns | None:
         """Raw values by column; None where a record has not just the contract's names."""
         n_inputs = len(self._inputs)
         try:
@@ -298,6 +307,12 @@ def name_columns(contract: Contract, record: Record) -> Record:
         ]
         raise RecordsError(_names_sentence(missing, unknown, list(inputs)), at_fault)
     return found
+
+
+def named_columns(contract: Contract, records: Sequence[Record]) -> RawColumns:
+    """The raw values by column of records that `name_columns` names."""
+    named = [name_columns(contract, record) for record in records]
+    return {name: [record[name] for record in named] for name in contract.inputs()}
 
 
 def _names_sentence(missing: Sequence[str], unknown: Sequence[str], inputs: Sequence[str]) -> str:

@@ -217,7 +217,7 @@ class _Bins:
                 steps = np.clip(values - np.float32(self._low), 0, len(self._lookup) - 2)
                 steps[is_missing] = len(self._lookup) - 1
                 return self._lookup.take(steps.astype(np.intp))
-        return np.searchsorted(self.thresholds, values)  # sorts NaN behind infinity
+        return self.thresholds.searchsorted(values)  # sorts NaN behind infinity
 
 
 def _linked(scores: Matrix, link: str) -> Matrix:

@@ -20,7 +20,7 @@ def answers(prediction: Prediction, **decision) -> Answers:
     """Of a model with nothing but a decision and a version."""
     predictor = SimpleNamespace(decision=Decision(**decision))
     model = SimpleNamespace(predictor=predictor, version="v3")
-    return Answers(model, prediction, "id-%s")
+    return Answers(model, prediction, "id-%s", given={})
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,11 +11,13 @@ import pytest
 
 from service import prediction_log
 from service.log_folder import LogFolder
+from service.many_answers import Answers
 from tabular.errors import StoreError
 from tabular.prediction_log.layout import log_schema
 from tabular.prediction_log.names import FRAMES, OPEN
 from tabular.prediction_log.reading import read_log
 from tabular.prediction_log.sealing import seal_all
+from tabular.records import named_columns
 from tests.unit.asgi import Worker, settings
 from tests.unit.tiny import CONTRACT, RECORDS, SERVED, write_tiny
 
@@ -39,6 +41,8 @@ def give(worker, records):
     """Let the request that waits have had other records: not every model answers all of these."""
     (entry,) = worker.app.log._waiting
     worker.app.log._waiting[0] = entry._replace(records=records)
+    if isinstance(entry.answers, Answers):
+        entry.answers.given = named_columns(CONTRACT, records)
 
 
 def rows(folder, **options):
@@ -48,6 +52,22 @@ def rows(folder, **options):
 
 def journals(folder):
     return sorted((folder / "log").glob(f"*/{OPEN}/*{FRAMES}"))
+
+
+def test_one_turn_writes_single_rows_and_tables_in_their_order(tmp_path):
+    worker = logging_worker(tmp_path)
+    renamed = [{("Fee in EUR" if k == "fee" else k): v for k, v in r.items()} for r in RECORDS[:2]]
+    bodies = (RECORDS[:2], RECORDS[0], RECORDS[2:3], RECORDS[1:], renamed, RECORDS[1])
+    for place, body in enumerate(bodies):
+        worker.ask("POST", "/predict", body, {"x-request-id": f"r{place}"})
+    turn(worker)
+    logged = [(r["request_id"], r["row"], r["in.fee"]) for r in rows(tmp_path)]
+    fees = [float(row["fee"]) for row in RECORDS]
+    assert logged == [
+        ("r0", 0, fees[0]), ("r0", 1, fees[1]), ("r1", 0, fees[0]), ("r2", 0, fees[2]),
+        ("r3", 0, fees[1]), ("r3", 1, fees[2]), ("r3", 2, fees[3]),
+        ("r4", 0, fees[0]), ("r4", 1, fees[1]), ("r5", 0, fees[1]),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])
