@@ -104,30 +104,33 @@ class Answers(Sequence[RowAnswer]):
 
     def body(self) -> bytes:
         """The list of all answers as JSON."""
+        labels, places = self.labels or [""] * len(self), self._places() or {"": 0}
+        forms = {label: self._form(label) for label in places}
         width = self._numbers.shape[1]
         written = orjson.dumps(self._numbers, option=orjson.OPT_SERIALIZE_NUMPY)
         texts = written[2:-2].replace(b"],[", b",").split(b",")
-        rows = zip(*[iter(texts)] * width, strict=True)
+        columns = [texts[place::width] for place in range(width)]
         if self.labels:
-            places = self._places()
-            forms = {label: self._form(label) for label in places}
-            parts = [
-                forms[label] % (numbers[places[label]], *numbers)
-                for label, numbers in zip(self.labels, rows, strict=True)
-            ]
-        else:
-            form = self._form("")
-            parts = [form % numbers for numbers in rows]
+            said = [row * width + places[label] for row, label in enumerate(labels)]
+            columns.insert(0, list(map(texts.__getitem__, said)))
+        # All forms differ in what stands before the first number only.
+        rest = next(iter(forms.values()))[1:]
+        n_parts = 2 * len(columns) + 1
+        parts = [b""] * (n_parts * len(self))
+        parts[::n_parts] = [forms[label][0] for label in labels]
+        for place, (numbers, between) in enumerate(zip(columns, rest, strict=True)):
+            parts[2 * place + 1 :: n_parts] = numbers
+            parts[2 * place + 2 :: n_parts] = [between] * len(self)
         for row in self._warnings:
-            parts[row] = orjson.dumps(self[row])
-        return b"[" + b",".join(parts) + b"]"
+            own = [orjson.dumps(self[row]), b",", *[b""] * (n_parts - 2)]
+            parts[row * n_parts : (row + 1) * n_parts] = own
+        return b"[" + b"".join(parts)[:-1] + b"]"
 
-    def _form(self, label: str) -> bytes:
-        """The JSON of an answer without warnings, a %b in the place of each of its numbers."""
+    def _form(self, label: str) -> list[bytes]:
+        """The JSON of an answer without warnings, and a comma, cut where its numbers stand."""
         n_numbers = self._numbers.shape[1]
         said = self._said(label, [orjson.Fragment(b"\0")] * n_numbers)
-        form = orjson.dumps({**said, "warnings": []})
-        return form.replace(b"%", b"%%").replace(b"\0", b"%b")
+        return (orjson.dumps({**said, "warnings": []}) + b",").split(b"\0")
 
 
 def _numbers(prediction: Prediction) -> Numbers:

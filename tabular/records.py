@@ -36,6 +36,8 @@ from tabular.moments import date_text
 MAX_REMEMBERED_TEXTS = 2_000
 MAX_REMEMBERED_LENGTH = 64
 MAX_NAME = 60
+# So many rows are laid out by column while they are in the processor's cache.
+PICKED_ROWS = 512
 # What true and false are in a record; a table's own column of them is read as 1 and 0.
 NOT_A_NUMBER = "type number"
 
@@ -202,13 +204,17 @@ class TableReader:
     def raw_columns(self, records: Sequence[Any]) -> RawColumns | None:
         """Raw values by column; None where a record has not just the contract's names."""
         n_inputs = len(self._inputs)
+        columns: list[list[Any]] = [[] for _ in self._inputs]
         try:
             if set(map(len, records)) != {n_inputs}:
                 return None
-            rows = list(map(self._pick, records))
+            for start in range(0, len(records), PICKED_ROWS):
+                rows = map(self._pick, records[start : start + PICKED_ROWS])
+                picked = [rows] if n_inputs == 1 else zip(*rows, strict=True)
+                for column, values in zip(columns, picked, strict=True):
+                    column += values
         except (KeyError, TypeError):
             return None
-        columns = [rows] if n_inputs == 1 else zip(*rows, strict=True)
         return dict(zip(self._inputs, columns, strict=True))
 
     def _read_plain(self, records: Sequence[Any]) -> Columns | None:
