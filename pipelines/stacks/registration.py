@@ -46,7 +46,7 @@ def register_stack(stack: StackDefinition, client: Any, environ: Mapping[str, st
             return str(_register(stack, client, environ, made).id)
         except (EntityExistsError, IntegrityError):
             continue  # another process was quicker by one part, which is found now
-        except Exception as error:
+        except Exception as error:  # each of ZenML's stores and flavors raises its own
             for undo in reversed(made):
                 undo()
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]

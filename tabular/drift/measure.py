@@ -46,27 +46,17 @@ class LookAt(Frozen):
 
 @dataclass(frozen=True)
 class Look:
-    """Which version is looked at, in which log, over which time."""
+    """What is looked at, opened; `unreadable` are the log's files that were left out, and why."""
 
+    at: LookAt
     bundle: Bundle
-    version: str
-    log: str
-    since: datetime
-    now: datetime
     registry: Registry
-    engine: str = ""
-    scheduler: str = ""
     unreadable: list[str] = field(default_factory=list)
-
-    @property
-    def problem(self) -> str:
-        """The problem's name in log and registry."""
-        return str(self.bundle.manifest["problem"])
 
     @cached_property
     def known(self) -> frozenset[str]:
         """Every published version."""
-        return frozenset(self.registry.versions(self.problem))
+        return frozenset(self.registry.versions(self.at.problem))
 
     @property
     def report(self) -> dict[str, Any]:
@@ -77,7 +67,7 @@ class Look:
     def trained_at(self) -> datetime:
         """When the version was made; the start of the window where nobody wrote it down."""
         at = self.report.get("created_at")
-        return datetime.fromisoformat(at) if at else self.since
+        return datetime.fromisoformat(at) if at else self.at.since
 
 
 def open_look(at: LookAt) -> Look:
@@ -88,16 +78,7 @@ def open_look(at: LookAt) -> Look:
     """
     key = Path(at.public_key) if at.public_key else None
     registry = open_registry(at.registry, public_key=key)
-    return Look(
-        bundle=load_bundle(registry.fetch(at.problem, at.version)),
-        version=at.version,
-        log=at.log,
-        since=at.since,
-        now=at.now,
-        registry=registry,
-        engine=at.engine,
-        scheduler=at.scheduler,
-    )
+    return Look(at, load_bundle(registry.fetch(at.problem, at.version)), registry)
 
 
 def measure_drift(look: Look, problem: Problem) -> tuple[Drift, pa.Table | None]:
@@ -111,15 +92,15 @@ def measure_drift(look: Look, problem: Problem) -> tuple[Drift, pa.Table | None]
     contract, monitor = look.bundle.contract.contract, problem.monitor
     reference = read_reference(look.bundle)
     counting = _counting(look, reference, problem)
-    with open_engine(look.engine, look.scheduler) as engine:
+    with open_engine(look.at.engine, look.at.scheduler) as engine:
         counted = count_log(counting, engine)
     look.unreadable.extend(counted.unreadable)
     window = counted.window
     facts = window.facts()
     if not facts.n_rows and not facts.n_future:
         raise DataError(
-            f"{look.log}: no answers of {look.problem} were logged since "
-            f"{look.since:%Y-%m-%d %H:%M} UTC; look further back with --since, or see that the "
+            f"{look.at.log}: no answers of {look.at.problem} were logged since "
+            f"{look.at.since:%Y-%m-%d %H:%M} UTC; look further back with --since, or see that the "
             "service logs here (BENTOLINE_PREDICTION_LOG)."
         )
     importances = {
@@ -135,7 +116,7 @@ def measure_drift(look: Look, problem: Problem) -> tuple[Drift, pa.Table | None]
 
 def measure_live(look: Look, problem: Problem) -> Live:
     """Hold what the outcomes of the window say against gates and test metrics."""
-    joined = _joined(look, look.since)
+    joined = _joined(look, look.at.since)
     own = _own(look, joined)
     metrics = {}
     if own.num_rows >= problem.monitor.min_labels:
@@ -145,7 +126,7 @@ def measure_live(look: Look, problem: Problem) -> Live:
     if problem.retrain.min_new_rows is not None:
         new = _own(look, _joined(look, look.trained_at))
     live = hold_live(
-        look.version,
+        look.at.version,
         metrics,
         look.report.get("metrics", {}),
         problem.gates,
@@ -158,18 +139,18 @@ def measure_live(look: Look, problem: Problem) -> Live:
 
 
 def _decision(look: Look, version: str) -> Decision:
-    return load_bundle(look.registry.fetch(look.problem, version)).decision
+    return load_bundle(look.registry.fetch(look.at.problem, version)).decision
 
 
 def _counting(look: Look, reference: Reference, problem: Problem) -> Counting:
     return Counting(
-        log=look.log,
-        problem=look.problem,
+        log=look.at.log,
+        problem=look.at.problem,
         contract=look.bundle.contract.contract,
         reference=reference,
-        version=look.version,
-        since=look.since,
-        now=look.now,
+        version=look.at.version,
+        since=look.at.since,
+        now=look.at.now,
         n_kept=problem.monitor.evidently_rows,
         seed=problem.seed,
     )
@@ -177,22 +158,23 @@ def _counting(look: Look, reference: Reference, problem: Problem) -> Counting:
 
 def _joined(look: Look, since: datetime) -> pa.Table:
     """Answers of published versions since then whose outcome is known."""
-    labels = read_labels(look.log, look.problem, since, on_unreadable=look.unreadable.append)
+    labels = read_labels(look.at.log, look.at.problem, since, on_unreadable=look.unreadable.append)
     if not labels.num_rows:  # joining reads all answers
         return ANSWER_SCHEMA.append(pa.field("outcome", pa.string())).empty_table()
     joined = joined_labels(
-        look.log, look.problem, since, look.now, on_unreadable=look.unreadable.append
+        look.at.log, look.at.problem, since, look.at.now, on_unreadable=look.unreadable.append
     )
     return joined.filter(pc.is_in(joined["version"], pa.array(sorted(look.known))))
 
 
 def _own(look: Look, joined: pa.Table) -> pa.Table:
     """What the version that is looked at answered in production."""
-    return joined.filter((pc.field("version") == look.version) & (pc.field("role") == PRODUCTION))
+    is_own = (pc.field("version") == look.at.version) & (pc.field("role") == PRODUCTION)
+    return joined.filter(is_own)
 
 
 def _outcome_drift(look: Look, reference: Reference, problem: Problem) -> tuple[ColumnDrift, ...]:
-    joined = _own(look, _joined(look, look.since))
+    joined = _own(look, _joined(look, look.at.since))
     if reference.outcome is None or joined.num_rows < problem.monitor.min_rows:
         return ()
     counts = count_outcomes(joined, reference.outcome, look.bundle.decision, problem.target)
@@ -215,5 +197,6 @@ def _notes(look: Look, facts: WindowFacts, contract: Contract) -> Iterator[str]:
     hashed = [name for name, column in contract.inputs().items() if column.sensitive]
     if hashed:
         yield f"{listed(hashed)} are sensitive and logged as hashes: only their gaps are watched."
-    if not facts.versions.get(look.version):
-        yield f"{look.version} answered none of these rows, so that its answers were not looked at."
+    version = look.at.version
+    if not facts.versions.get(version):
+        yield f"{version} answered none of these rows, so that its answers were not looked at."
