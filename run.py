@@ -42,6 +42,10 @@ ACTIONS = {
 }
 
 
+# May be killed at any moment, so that an interrupt need not be heard.
+KILLABLE = ("train", "load", "score", "monitor")
+
+
 def parser() -> argparse.ArgumentParser:
     """All flags; they fit one screen."""
     flags = argparse.ArgumentParser(
@@ -111,13 +115,15 @@ def parse_arguments(arguments: list[str]) -> tuple[str, argparse.Namespace]:
     return action, options
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], *, owns_process: bool = False) -> int:
     """Run one action; turn every error that a user can meet into one sentence."""
     action, options = parse_arguments(arguments)
     # Threads of the boosters wait asleep: on a shared machine spinning costs 3 times the CPU.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from pipelines import allocations
+    from pipelines import allocations, interrupts
 
+    if owns_process and action in KILLABLE:
+        interrupts.end_for_sure()
     gc.set_threshold(allocations.PER_LOOK)
     from pipelines.place import Place
     from tabular.errors import BentolineError
@@ -131,7 +137,7 @@ def main(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001  # the edge: exit code 1 is kept for a refused model
         return fail(unexpected(error, place.home), options.report, WRONG)
     except KeyboardInterrupt:
-        return fail("interrupted; nothing was left half done. Run it again.", None, WRONG)
+        return fail(interrupts.SENTENCE, None, WRONG)
 
 
 def fail(
@@ -166,4 +172,4 @@ def unexpected(error: Exception, home: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], owns_process=True))

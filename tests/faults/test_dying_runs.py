@@ -45,11 +45,11 @@ def check_registry_is_whole(home: Path, versions: set[str]) -> None:
 
 
 def test_run_killed_or_interrupted_leaves_a_store_that_the_next_run_uses(tmp_path: Path) -> None:
-    """After kill -9 and Ctrl-C in a step the old version stays and the next run works."""
+    """After kill -9, Ctrl-C and SIGTERM in a step the old version stays and the next run works."""
     first = start(tmp_path)
     out, err = first.communicate(timeout=180)
     assert first.returncode == 0, out + err
-    for stop, code in ((signal.SIGKILL, -9), (signal.SIGINT, 2)):
+    for stop, code in ((signal.SIGKILL, -9), (signal.SIGINT, 2), (signal.SIGTERM, 2)):
         known = running_runs(tmp_path)
         dying = start(tmp_path)
         wait_for_a_new_run(tmp_path, dying, known)
