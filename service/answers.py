@@ -13,7 +13,6 @@ from service.live import Model
 from service.many_answers import Answers, RowAnswer, warning
 from tabular.errors import RecordsError
 from tabular.predictor import RowPrediction
-from tabular.records import named_columns
 
 
 def answer_record(model: Model, record: Any, request_id: str, missing: dict[str, int]) -> RowAnswer:
@@ -106,15 +105,11 @@ def _answers(
     model: Model, records: Sequence[Any], request_id: str, missing: dict[str, int]
 ) -> Answers:
     predictor = model.predictor
-    given = predictor.by_column(records)
-    X = predictor.encode_columns(given) if given is not None and len(records) > 1 else None
-    if X is None:  # one row, or a name or a value that needs another look
-        X = predictor.encode_records(records)
+    X, given = predictor.read_records(records)
     _count(missing, predictor.missing(X))
     prediction = predictor.predict_matrix(X)
     said = prediction.probabilities if prediction.values is None else prediction.values[:, None]
     assert said is not None  # noqa: S101  # classes or values, never neither
     if not (is_number := np.isfinite(said).all(axis=1)).all():
         raise no_number(int(is_number.argmin()))
-    given = given or named_columns(predictor.contract, records)
     return Answers(model, prediction, request_id, given)

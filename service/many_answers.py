@@ -86,7 +86,7 @@ class Answers(Sequence[RowAnswer]):
             **self._ids,
         }
 
-    def columns(self, positive: str | None) -> dict[str, Sequence[Any]]:
+    def columns(self, positive: str | None) -> dict[str, list[Any]]:
         """The answers under the prediction log's names; `positive` is the class it is about."""
         if not self.labels:
             names = ("value", "low", "high") if self._has_interval else ("value",)

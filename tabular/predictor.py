@@ -28,6 +28,7 @@ from tabular.records import (
     TableReader,
     dtype_of,
     name_columns,
+    named_columns,
 )
 from tabular.trees.tables import TreeTables, TreeWords, answer_alike
 
@@ -218,21 +219,23 @@ class Predictor:
 
     def encode_records(self, records: Sequence[Any]) -> Matrix:
         """The model input (n, k) of n records; raises as `predict_records` does."""
-        if len(records) == 1:
-            return self.encode_record(records[0])
-        raw = self.by_column(records)
-        X = None if raw is None else self.encode_columns(raw)
-        return self.encode(self._table.read(records)) if X is None else X
+        return self.read_records(records)[0]
 
-    def by_column(self, records: Sequence[Any]) -> RawColumns | None:
-        """The raw values of n records by column; None where one has other names."""
-        return self._table.raw_columns(records)
+    def read_records(self, records: Sequence[Any]) -> tuple[Matrix, RawColumns]:
+        """What `encode_records` gives, and the raw values that it read, by column."""
+        raw = self._table.raw_columns(records)
+        X = self.encode_record(records[0]) if len(records) == 1 else self._encode_plain(raw)
+        if X is None:
+            X = self.encode(self._table.read(records))
+        return X, raw or named_columns(self.contract, records)
 
-    def encode_columns(self, raw: RawColumns) -> Matrix | None:
-        """What `encode_records` does, of records by column; None where a value needs another look.
+    def _encode_plain(self, raw: RawColumns | None) -> Matrix | None:
+        """Records as most are, by column; None where a name or a value needs another look.
 
         Texts that only the model reads become codes at once.
         """
+        if raw is None:
+            return None
         columns: Columns = {}
         for name, values in raw.items():
             column = self._column_readers[name].read_all(values)

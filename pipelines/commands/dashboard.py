@@ -8,7 +8,6 @@ import signal
 import sys
 import webbrowser
 from pathlib import Path
-from types import FrameType
 
 from pipelines.console import console, show_note
 from pipelines.dashboard import HOST, RUNS, dashboard_server
@@ -35,7 +34,7 @@ def run(options: argparse.Namespace, place: Place) -> int:
     if url.startswith(("http://", "https://")):
         show_note(f"ZenML's store is a server; its dashboard is at {url}.")
         return DONE
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with dashboard_server(place.home, url, port) as server:
             address = f"http://{HOST}:{port}{RUNS}"
@@ -59,10 +58,6 @@ def _store(home: Path) -> str:
         f"--dashboard: {home} has no runs yet; --train makes one, or set BENTOLINE_HOME to the "
         "folder of those that you look for."
     )
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _open(address: str) -> None:

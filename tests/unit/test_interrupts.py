@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -50,8 +49,8 @@ AGAIN = "os.kill(me, signal.SIGINT)"
 
 def ended(body: str, patience: float, **words: str) -> tuple[int, str]:
     """Exit code and stderr of a process that is told to end; it has ten seconds."""
-    code = HEAD.format(patience=patience) + textwrap.dedent(body.format(**words) if words else body)
-    command = [sys.executable, "-c", code]
+    code = HEAD + body
+    command = [sys.executable, "-c", code.format(patience=patience, **words)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10)
     return done.returncode, done.stderr
 

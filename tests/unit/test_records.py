@@ -56,14 +56,15 @@ def test_records_are_encoded_together_as_they_are_alone(predictor, records):
 
 def test_plain_records_are_encoded_without_typed_texts(predictor):
     plain = [RECORDS[0], RECORDS[1], {**RECORDS[0], "fee": None, "city": None, "opened": None}]
-    assert predictor.encode_columns(predictor.by_column(plain)) is not None
+    by_column = TableReader(CONTRACT).raw_columns
+    assert predictor._encode_plain(by_column(plain)) is not None
     for strange in (
         {**plain[0], "city": 28},
         {**plain[0], "city": ["a"]},
         {**plain[0], "age": True},
     ):
-        assert predictor.encode_columns(predictor.by_column([*plain, strange])) is None
-    assert predictor.by_column([*plain, 5]) is None
+        assert predictor._encode_plain(by_column([*plain, strange])) is None
+    assert predictor._encode_plain(by_column([*plain, 5])) is None
 
 
 def test_plain_records_take_the_short_way():
